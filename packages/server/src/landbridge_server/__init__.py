@@ -1,0 +1,3 @@
+"""The Landbridge control plane."""
+
+__version__ = "0.1.0"

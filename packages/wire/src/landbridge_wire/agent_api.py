@@ -1,0 +1,225 @@
+"""The messages between a machine's agent and the control plane.
+
+Everything is JSON over HTTPS under ``BASE``, except the heartbeat, which travels on the
+relay's control channel while that is up. Readers ignore members that they do not know, so
+that an older side understands a newer one. ``from_json`` raises ``MalformedMessage``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+BASE = "/agent/v1"
+"""Path prefix of the agent API."""
+
+ENROLLMENTS = BASE + "/enrollments"
+"""POST ``EnrollmentRequest`` with the caller's ARM token -> 201 ``Enrollment``."""
+
+WITHDRAWALS = BASE + "/enrollments/withdraw"
+"""POST ``Withdrawal`` with the caller's ARM token -> 204: undo a connect that did not end."""
+
+CERTIFICATES = BASE + "/certificates"
+"""POST ``CertificateRequest`` with the machine's token -> 200 ``Certificate``."""
+
+SESSION = BASE + "/session"
+"""POST ``SessionRequest`` with the machine's token -> 200 ``Session``."""
+
+HEARTBEAT = BASE + "/heartbeat"
+"""POST ``Heartbeat`` with the machine's token -> 200 ``HeartbeatReply``."""
+
+FACTS = BASE + "/facts"
+"""PUT the facts object with the machine's token -> 204."""
+
+AUDIENCE = "api://landbridge-agent"
+"""The audience of the machine's token for this API."""
+
+CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""RFC 7523 section 2.2."""
+
+HEARTBEAT_SECONDS = 300
+"""How often the agent says that it lives, at most; the contract's five minutes."""
+
+CERTIFICATE_DAYS = 90
+"""How long a machine's certificate lives; renewal begins at half of it."""
+
+
+class MalformedMessage(ValueError):
+    """A message lacks a member, or one has the wrong type."""
+
+
+def _text(body: object, name: str, default: str | None = None) -> str:
+    value = body.get(name, default) if isinstance(body, dict) else None
+    if not isinstance(value, str):
+        raise MalformedMessage(f"'{name}' must be a string.")
+    return value
+
+
+def _number(body: object, name: str, default: int | None = None) -> int:
+    value = body.get(name, default) if isinstance(body, dict) else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise MalformedMessage(f"'{name}' must be a whole number.")
+    return value
+
+
+class _Message:
+    """JSON form of the dataclasses below: the members' own names."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the message as a JSON object."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class EnrollmentRequest(_Message):
+    """Ask for the first certificate of a machine that was just PUT.
+
+    The key of ``certificateSigningRequest`` (PEM, PKCS#10) must be the ``clientPublicKey``
+    of the resource: base64 of the DER SubjectPublicKeyInfo.
+    """
+
+    resourceId: str
+    certificateSigningRequest: str
+    agentVersion: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(
+            _text(body, "resourceId"),
+            _text(body, "certificateSigningRequest"),
+            _text(body, "agentVersion", ""),
+        )
+
+
+@dataclass(frozen=True)
+class Enrollment(_Message):
+    """The machine's identity: certificate chain (PEM, leaf first) and where it is used.
+
+    ``clientId`` is the application id of the managed identity, ``principalId`` its object
+    id; ``tokenEndpoint`` takes the RFC 7523 assertion (ES256, header ``x5t#S256``, ``iss``
+    and ``sub`` = clientId, ``aud`` = tokenEndpoint, ``exp`` at most ten minutes away).
+    """
+
+    resourceId: str
+    tenantId: str
+    principalId: str
+    clientId: str
+    certificate: str
+    tokenEndpoint: str
+    vmId: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        names = ("resourceId", "tenantId", "principalId", "clientId", "certificate", "tokenEndpoint", "vmId")
+        return cls(*(_text(body, name) for name in names))
+
+
+@dataclass(frozen=True)
+class Withdrawal(_Message):
+    """Undo a connect that failed after the PUT: only for a machine that never enrolled."""
+
+    resourceId: str
+    clientPublicKey: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(_text(body, "resourceId"), _text(body, "clientPublicKey"))
+
+
+@dataclass(frozen=True)
+class CertificateRequest(_Message):
+    """Renewal: a new PKCS#10 request, with the old key or a new one."""
+
+    certificateSigningRequest: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(_text(body, "certificateSigningRequest"))
+
+
+@dataclass(frozen=True)
+class Certificate(_Message):
+    """A certificate chain (PEM, leaf first)."""
+
+    certificate: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(_text(body, "certificate"))
+
+
+@dataclass(frozen=True)
+class SessionRequest(_Message):
+    """The daemon comes up: what it is, so that the control plane can refuse an old one."""
+
+    agentVersion: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(_text(body, "agentVersion"))
+
+
+@dataclass(frozen=True)
+class Session(_Message):
+    """Where the machine listens, and with what.
+
+    ``listenAddress`` is the wss URL of the control channel with ``sb-hc-action=listen``;
+    ``listenToken`` the SAS for its ServiceBusAuthorization header, valid until
+    ``listenTokenExpiresOn`` (unix seconds). ``serviceConfigurationKey`` (base64) verifies
+    the HS256 Service-Configuration-Token that a sender brings along.
+    """
+
+    resourceId: str
+    listenAddress: str
+    listenToken: str
+    listenTokenExpiresOn: int
+    serviceConfigurationKey: str
+    heartbeatSeconds: int
+    serverTime: int
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(
+            _text(body, "resourceId"),
+            _text(body, "listenAddress"),
+            _text(body, "listenToken"),
+            _number(body, "listenTokenExpiresOn"),
+            _text(body, "serviceConfigurationKey"),
+            _number(body, "heartbeatSeconds"),
+            _number(body, "serverTime"),
+        )
+
+
+@dataclass(frozen=True)
+class Heartbeat(_Message):
+    """The machine lives. ``factsDigest`` is the SHA-256 (hex) of its facts' canonical JSON."""
+
+    agentVersion: str
+    sequence: int
+    factsDigest: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(_text(body, "agentVersion"), _number(body, "sequence"), _text(body, "factsDigest", ""))
+
+
+@dataclass(frozen=True)
+class HeartbeatReply(_Message):
+    """``factsWanted``: the control plane does not hold the facts of that digest."""
+
+    factsWanted: bool = False
+    heartbeatSeconds: int = field(default=HEARTBEAT_SECONDS)
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        wanted = body.get("factsWanted", False) if isinstance(body, dict) else False
+        return cls(wanted is True, _number(body, "heartbeatSeconds", HEARTBEAT_SECONDS))

@@ -1,0 +1,113 @@
+"""The error envelope of Azure Resource Manager, and the closed list of its codes.
+
+``code`` and ``message`` go to the caller, ``internal`` to the log only. The HTTP status is
+derived from the code, in one place. A code, once shipped, never changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Code -> HTTP status. Contract: the error table of the ARM documents, section 4.
+STATUS: dict[str, int] = {
+    "AuthenticationFailed": 401,
+    "AuthorizationFailed": 403,
+    "BadRequest": 400,
+    "Conflict": 409,
+    "DisallowedOperation": 405,
+    "ExpiredAuthenticationToken": 401,
+    "Forbidden": 403,
+    "InternalServerError": 500,
+    "InvalidApiVersionParameter": 400,
+    "InvalidAuthenticationToken": 401,
+    "InvalidAuthenticationTokenAudience": 401,
+    "InvalidAuthenticationTokenTenant": 401,
+    "InvalidCertificateSigningRequest": 400,
+    "InvalidFilterInQueryString": 400,
+    "InvalidParameter": 400,
+    "InvalidRequestContent": 400,
+    "InvalidRequestFormat": 400,
+    "InvalidResourceGroupLocation": 409,
+    "InvalidResourceLocation": 409,
+    "InvalidResourceName": 400,
+    "InvalidResourceNamespace": 404,
+    "InvalidResourceType": 404,
+    "InvalidSubscriptionId": 400,
+    "LocationNotAvailableForResourceType": 400,
+    "LocationRequired": 400,
+    "MethodNotAllowed": 405,
+    "MissingApiVersionParameter": 400,
+    "MissingSubscriptionRegistration": 409,
+    "NoRegisteredProviderFound": 400,
+    "NotFound": 404,
+    "OperationNotAllowed": 409,
+    "ParentResourceNotFound": 404,
+    "PreconditionFailed": 412,
+    "PrincipalNotFound": 400,
+    "PropertyChangeNotAllowed": 409,
+    "RequestEntityTooLarge": 413,
+    "ResourceGroupNotFound": 404,
+    "ResourceNotFound": 404,
+    "RoleAssignmentExists": 409,
+    "RoleAssignmentNotFound": 404,
+    "RoleDefinitionDoesNotExist": 404,
+    "ServiceUnavailable": 503,
+    "SubscriptionNotFound": 404,
+    "TenantNotFound": 404,
+    "TooManyRequests": 429,
+    "UnmatchedPrincipalType": 400,
+    "UnsupportedMediaType": 415,
+}
+
+
+class ArmError(Exception):
+    """A refusal in ARM's own words.
+
+    ``challenge`` is the WWW-Authenticate value of a 401; ``internal`` is for the log only.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        target: str = "",
+        details: tuple[ArmError, ...] = (),
+        internal: str = "",
+        challenge: str = "",
+        cause: str = "gateway",
+    ) -> None:
+        """Refuse with ``code``, which must be in ``STATUS``."""
+        super().__init__(message)
+        self.status = STATUS[code]
+        self.code = code
+        self.message = message
+        self.target = target
+        self.details = details
+        self.internal = internal
+        self.challenge = challenge
+        self.cause = cause
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the inner error object: code, message and, where given, target and details."""
+        body: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.target:
+            body["target"] = self.target
+        if self.details:
+            body["details"] = [detail.to_json() for detail in self.details]
+        return body
+
+
+def envelope(error: ArmError) -> dict[str, Any]:
+    """Return the body that ARM answers with: ``{"error": {...}}``."""
+    return {"error": error.to_json()}
+
+
+def unverified_error(body: object) -> tuple[str, str]:
+    """Return code and message of an error body that a server sent, whatever its shape."""
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        if isinstance(inner, dict):
+            return str(inner.get("code", "")), str(inner.get("message", ""))
+        return str(inner), str(body.get("error_description", ""))
+    return "", ""
