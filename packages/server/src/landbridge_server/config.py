@@ -1,0 +1,187 @@
+"""What an operator decides, as one frozen value, and the names that follow from it.
+
+Nothing here reads files, the clock or the environment: ``cli`` fills ``Config`` in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+"""Names that the server certificate always covers."""
+
+
+class ConfigError(ValueError):
+    """A setting cannot be used; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port, as given by ``HOST:PORT``; IPv6 hosts stand in brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return ``host:port``, with brackets around an IPv6 host."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read ``HOST:PORT``.
+
+    Raises:
+        ConfigError: no port, or one outside 0 to 65535.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"'{text}' is not HOST:PORT, such as 127.0.0.1:9443.")
+    return Address(host.strip("[]"), int(port))
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port of a URL in lower case, without a path."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() != "https" or not parts.hostname:
+        raise ConfigError(f"'{url}' is not an https:// URL. Landbridge is served over HTTPS only.")
+    if parts.path.strip("/") or parts.query:
+        raise ConfigError(f"'{url}' must not have a path: clients append their own.")
+    return f"https://{parts.netloc.lower()}"
+
+
+def split_relay_host(relay: str) -> tuple[str, str]:
+    """Split a relay host at its first dot into namespace and suffix.
+
+    A name without a dot cannot be split: ``localhost`` becomes ``127`` and ``0.0.1``. The
+    suffix carries ``:port`` unless it is 443.
+    """
+    host, _, port = relay.rpartition(":")
+    host = "127.0.0.1" if "." not in host else host
+    namespace, _, suffix = host.partition(".")
+    return namespace, suffix if port == "443" else f"{suffix}:{port}"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The names under which clients reach the control plane; none ends in ``/``."""
+
+    resource_manager: str
+    admin_resource_manager: str
+    login: str
+    adfs: str
+    graph: str
+    portal: str
+    relay: str
+    audience: str
+    extra_audiences: tuple[str, ...] = ()
+
+    @cached_property
+    def audiences(self) -> frozenset[str]:
+        """Every audience that ARM accepts, each with and without a final ``/``."""
+        bare = {self.audience, self.resource_manager, self.admin_resource_manager, *self.extra_audiences}
+        return frozenset(name for one in bare for name in (one.rstrip("/"), one.rstrip("/") + "/"))
+
+    @property
+    def relay_namespace(self) -> str:
+        """The relay host before its first dot."""
+        return split_relay_host(self.relay)[0]
+
+    @property
+    def relay_suffix(self) -> str:
+        """The relay host after its first dot, with its port unless that is 443."""
+        return split_relay_host(self.relay)[1]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one control plane."""
+
+    data: Path
+    listen: Address = Address("127.0.0.1", 9443)
+    external_url: str = ""
+    domain: str = ""
+    locations: tuple[str, ...] = ("local",)
+    identity_provider: str = "aad"
+    relay_listen: Address | None = None
+    relay_host: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    audiences: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before anything is opened."""
+        if self.identity_provider not in ("aad", "adfs"):
+            raise ConfigError(f"--identity-provider is aad or adfs, not '{self.identity_provider}'.")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError("--tls-cert and --tls-key go together.")
+        if not self.locations or not all(self.locations):
+            raise ConfigError("--locations needs at least one name, such as 'local'.")
+        if self.relay_host:
+            parse_address(self.relay_host)
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the embedded store."""
+        return f"sqlite:///{self.data / 'landbridge.db'}"
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """The names that follow from ``external_url`` or ``domain``."""
+        if self.domain and not self.external_url:
+            return self._domain_endpoints()
+        host = "localhost" if self.listen.host in (*LOCAL_NAMES, "0.0.0.0", "::") else self.listen.host  # noqa: S104
+        base = _origin(self.external_url or f"https://{Address(host, self.listen.port)}")
+        return Endpoints(
+            resource_manager=base,
+            admin_resource_manager=base,
+            login=base,
+            adfs=base + "/adfs",
+            graph=base + "/graph",
+            portal=base,
+            relay=self._relay(urlsplit(base).hostname or host, urlsplit(base).port or 443),
+            audience=base,
+            extra_audiences=self.audiences,
+        )
+
+    def _domain_endpoints(self) -> Endpoints:
+        port = "" if self.listen.port == 443 else f":{self.listen.port}"
+        names = {
+            word: f"https://{word}.{self.domain.lower()}{port}"
+            for word in ("management", "adminmanagement", "login", "adfs", "graph", "portal")
+        }
+        return Endpoints(
+            resource_manager=names["management"],
+            admin_resource_manager=names["adminmanagement"],
+            login=names["login"],
+            adfs=names["adfs"] + "/adfs",
+            graph=names["graph"],
+            portal=names["portal"],
+            relay=self._relay(f"relay.{self.domain.lower()}", self.listen.port),
+            audience=names["management"],
+            extra_audiences=self.audiences,
+        )
+
+    def _relay(self, host: str, port: int) -> str:
+        if self.relay_host:
+            return self.relay_host
+        return str(Address(host, self.relay_listen.port if self.relay_listen else port))
+
+    def server_names(self) -> tuple[str, ...]:
+        """Return every host name and address that the server certificate must cover."""
+        urls = (
+            self.endpoints.resource_manager,
+            self.endpoints.admin_resource_manager,
+            self.endpoints.login,
+            self.endpoints.adfs,
+            self.endpoints.graph,
+            self.endpoints.portal,
+            f"https://{self.endpoints.relay}",
+        )
+        found = [*LOCAL_NAMES, *(urlsplit(url).hostname or "" for url in urls)]
+        if self.domain:
+            found += [f"{word}.{self.domain.lower()}" for word in ("management", "login", "adfs", "portal")]
+        return tuple(dict.fromkeys(name for name in found if name))

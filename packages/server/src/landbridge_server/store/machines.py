@@ -1,0 +1,163 @@
+"""The agents behind machines: what they reported, when they were seen, their certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Row, select, update
+
+from landbridge_server.store.schema import certificates, machines, presence
+
+
+class Machine(NamedTuple):
+    """The agent's side of a machine; ``facts`` is the JSON that it reported."""
+
+    machine_key: str
+    principal_id: str
+    vm_id: str
+    enrolled_at: float | None
+    facts: str
+    facts_digest: str
+
+
+class Certificate(NamedTuple):
+    """A certificate that was issued to a machine's identity."""
+
+    serial: str
+    principal_id: str
+    thumbprint: str
+    pem: str
+    not_before: float
+    not_after: float
+    revoked_at: float | None
+
+
+class Seen(NamedTuple):
+    """When a machine was last heard from."""
+
+    machine_key: str
+    last_seen: float
+    departed_at: float | None
+    status_changed_at: float
+    agent_version: str
+
+
+def _machine(row: Row[tuple[object, ...]] | None) -> Machine | None:
+    return Machine(*row) if row is not None else None
+
+
+def create(connection: Connection, machine_key: str, principal_id: str, vm_id: str) -> None:
+    """Add the row of a machine that has not enrolled yet."""
+    connection.execute(
+        machines.insert().values(
+            machine_key=machine_key,
+            principal_id=principal_id,
+            vm_id=vm_id,
+            enrolled_at=None,
+            facts="{}",
+            facts_digest="",
+        )
+    )
+
+
+def get(connection: Connection, machine_key: str) -> Machine | None:
+    """Return the machine with this key."""
+    return _machine(connection.execute(select(machines).where(machines.c.machine_key == machine_key)).first())
+
+
+def by_principal(connection: Connection, principal_id: str) -> Machine | None:
+    """Return the machine whose managed identity this is."""
+    return _machine(connection.execute(select(machines).where(machines.c.principal_id == principal_id)).first())
+
+
+def many(connection: Connection, machine_keys: Iterable[str]) -> dict[str, Machine]:
+    """Return the machines of these keys, for a page of a list."""
+    rows = connection.execute(select(machines).where(machines.c.machine_key.in_(list(machine_keys))))
+    return {row[0]: Machine(*row) for row in rows}
+
+
+def set_enrolled(connection: Connection, machine_key: str, now: float) -> None:
+    """Note that the machine holds its first certificate."""
+    connection.execute(
+        update(machines).where(machines.c.machine_key == machine_key).values(enrolled_at=now)
+    )
+
+
+def set_facts(connection: Connection, machine_key: str, facts: str, digest: str) -> None:
+    """Replace what the machine reported about itself."""
+    connection.execute(
+        update(machines).where(machines.c.machine_key == machine_key).values(facts=facts, facts_digest=digest)
+    )
+
+
+def remove(connection: Connection, machine_key: str) -> None:
+    """Remove a machine, its presence and its certificates. Its principal is the caller's business."""
+    machine = get(connection, machine_key)
+    if machine is None:
+        return
+    connection.execute(certificates.delete().where(certificates.c.principal_id == machine.principal_id))
+    connection.execute(presence.delete().where(presence.c.machine_key == machine_key))
+    connection.execute(machines.delete().where(machines.c.machine_key == machine_key))
+
+
+def add_certificate(connection: Connection, certificate: Certificate) -> None:
+    """Record a certificate; from now on an assertion made with its key is believed."""
+    connection.execute(certificates.insert().values(**certificate._asdict()))
+
+
+def certificate_by_thumbprint(connection: Connection, thumbprint: str) -> Certificate | None:
+    """Return the certificate with this SHA-256 thumbprint (base64url), revoked or not."""
+    row = connection.execute(select(certificates).where(certificates.c.thumbprint == thumbprint)).first()
+    return Certificate(*row) if row is not None else None
+
+
+def newest_certificate(connection: Connection, principal_id: str) -> Certificate | None:
+    """Return the certificate of an identity that expires last."""
+    row = connection.execute(
+        select(certificates)
+        .where(certificates.c.principal_id == principal_id, certificates.c.revoked_at.is_(None))
+        .order_by(certificates.c.not_after.desc())
+        .limit(1)
+    ).first()
+    return Certificate(*row) if row is not None else None
+
+
+def expiries(connection: Connection) -> dict[str, float]:
+    """Return for each machine key the end of its newest certificate."""
+    rows = connection.execute(
+        select(machines.c.machine_key, certificates.c.not_after).join(
+            certificates, certificates.c.principal_id == machines.c.principal_id
+        )
+    )
+    newest: dict[str, float] = {}
+    for key, not_after in rows:
+        newest[key] = max(newest.get(key, 0.0), not_after)
+    return newest
+
+
+def prune_certificates(connection: Connection, principal_id: str, now: float, keep: int = 3) -> None:
+    """Drop expired certificates of an identity, and all but the newest ``keep``."""
+    rows = connection.execute(
+        select(certificates.c.serial, certificates.c.not_after)
+        .where(certificates.c.principal_id == principal_id)
+        .order_by(certificates.c.not_after.desc())
+    ).all()
+    stale = [serial for index, (serial, not_after) in enumerate(rows) if index >= keep or not_after < now]
+    connection.execute(certificates.delete().where(certificates.c.serial.in_(stale)))
+
+
+def all_seen(connection: Connection) -> list[Seen]:
+    """Return the presence of every machine, for the start of the control plane."""
+    return [Seen(*row) for row in connection.execute(select(presence))]
+
+
+def save_seen(connection: Connection, batch: Iterable[Seen]) -> None:
+    """Write a batch of presence rows; rows of machines that are gone are dropped."""
+    rows = {seen.machine_key: seen for seen in batch}
+    known = connection.execute(select(machines.c.machine_key).where(machines.c.machine_key.in_(list(rows))))
+    alive = [rows[key] for (key,) in known]
+    if not alive:
+        return
+    connection.execute(presence.delete().where(presence.c.machine_key.in_([seen.machine_key for seen in alive])))
+    connection.execute(presence.insert(), [seen._asdict() for seen in alive])
