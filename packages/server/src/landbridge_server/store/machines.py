@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select, update
 
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
     agent_version: str
 
 
-def _machine(row: Row[tuple[object, ...]] | None) -> Machine | None:
+def _machine(row: Row[Any] | None) -> Machine | None:
     return Machine(*row) if row is not None else None
 
 
@@ -68,7 +68,9 @@ def get(connection: Connection, machine_key: str) -> Machine | None:
 
 def by_principal(connection: Connection, principal_id: str) -> Machine | None:
     """Return the machine whose managed identity this is."""
-    return _machine(connection.execute(select(machines).where(machines.c.principal_id == principal_id)).first())
+    return _machine(
+        connection.execute(select(machines).where(machines.c.principal_id == principal_id)).first()
+    )
 
 
 def many(connection: Connection, machine_keys: Iterable[str]) -> dict[str, Machine]:
@@ -79,9 +81,7 @@ def many(connection: Connection, machine_keys: Iterable[str]) -> dict[str, Machi
 
 def set_enrolled(connection: Connection, machine_key: str, now: float) -> None:
     """Note that the machine holds its first certificate."""
-    connection.execute(
-        update(machines).where(machines.c.machine_key == machine_key).values(enrolled_at=now)
-    )
+    connection.execute(update(machines).where(machines.c.machine_key == machine_key).values(enrolled_at=now))
 
 
 def set_facts(connection: Connection, machine_key: str, facts: str, digest: str) -> None:
@@ -159,5 +159,7 @@ def save_seen(connection: Connection, batch: Iterable[Seen]) -> None:
     alive = [rows[key] for (key,) in known]
     if not alive:
         return
-    connection.execute(presence.delete().where(presence.c.machine_key.in_([seen.machine_key for seen in alive])))
+    connection.execute(
+        presence.delete().where(presence.c.machine_key.in_([seen.machine_key for seen in alive]))
+    )
     connection.execute(presence.insert(), [seen._asdict() for seen in alive])

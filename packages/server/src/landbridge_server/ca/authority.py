@@ -1,0 +1,204 @@
+"""The authority of one cloud: made at the first start, kept under ``DIR/ca``.
+
+The root's key is needed only to make the issuing authority: move ``root.key`` to a safe
+place and everything goes on; it must come back before the issuing certificate ends.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from landbridge_server.ca import profiles
+from landbridge_server.ca.keyring import (
+    PUBLIC,
+    certificate_pem,
+    key_pem,
+    load_certificate,
+    load_key,
+    new_key,
+    write_atomically,
+)
+from landbridge_server.ca.profiles import Signer
+
+ROOT_DAYS = 7300
+ISSUING_DAYS = 1825
+SERVER_DAYS = 90
+MACHINE_DAYS = 90
+DAY = 86400.0
+
+
+class CaError(Exception):
+    """The authority cannot do what is asked; the text says why and what to do."""
+
+
+class BadRequest(ValueError):
+    """A certificate signing request cannot be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate that was just made. ``thumbprint`` is base64url SHA-256 of the DER."""
+
+    pem: str
+    chain: str
+    serial: str
+    thumbprint: str
+    not_before: float
+    not_after: float
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """Return RFC 7515's ``x5t#S256``: base64url of the SHA-256 of the DER, without padding."""
+    digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def public_key_text(key: ec.EllipticCurvePublicKey) -> str:
+    """Return base64 of the DER SubjectPublicKeyInfo, as ``clientPublicKey`` carries it."""
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(der).decode()
+
+
+def verified_request(unverified_pem: str) -> ec.EllipticCurvePublicKey:
+    """Return the key of a PKCS#10 request whose own signature proves possession of it.
+
+    Subject and extensions of the request are ignored: what a certificate says is decided
+    here, not by who asks.
+
+    Raises:
+        BadRequest: not PEM, not EC P-256, or a wrong signature.
+    """
+    try:
+        request = x509.load_pem_x509_csr(unverified_pem.encode())
+        valid = request.is_signature_valid
+        key = request.public_key()
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise BadRequest("The certificate signing request is not PEM-encoded PKCS#10.") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise BadRequest("The certificate signing request must carry an EC P-256 key.")
+    if not valid:
+        raise BadRequest("The signature of the certificate signing request does not match its key.")
+    return key
+
+
+class CertificateAuthority:
+    """Issues certificates; open it with ``CertificateAuthority.open``."""
+
+    def __init__(self, folder: Path, root: x509.Certificate, issuing: Signer) -> None:
+        """Take an opened authority."""
+        self.root_file = folder / "root.pem"
+        self.root = root
+        self.issuing = issuing
+
+    @classmethod
+    def open(cls, folder: Path, now: float, label: str = "Landbridge Root CA") -> CertificateAuthority:
+        """Open the authority in ``folder``, making what is missing.
+
+        Raises:
+            CaError: the issuing authority must be renewed and the root's key is not here.
+        """
+        if not (folder / "root.pem").exists():
+            _make_root(folder, now, label)
+        root = load_certificate(folder / "root.pem")
+        if _due(folder / "issuing.pem", now, 365):
+            _make_issuing(folder, root, now)
+        issuing = Signer(load_certificate(folder / "issuing.pem"), load_key(folder / "issuing.key"))
+        return cls(folder, root, issuing)
+
+    def server_certificate(self, names: Iterable[str], key: ec.EllipticCurvePublicKey, now: float) -> bytes:
+        """Return PEM of a server certificate and the issuing one, as a TLS server sends them."""
+        leaf = profiles.server(names, key, self.issuing, now, SERVER_DAYS)
+        return certificate_pem(leaf, self.issuing.certificate)
+
+    def machine_certificate(
+        self, client_id: str, resource_id: str, key: ec.EllipticCurvePublicKey, now: float
+    ) -> Issued:
+        """Issue the certificate of a machine's identity for 90 days."""
+        uri = "urn:landbridge:resource:" + quote(resource_id)
+        leaf = profiles.client(client_id, uri, key, self.issuing, now, MACHINE_DAYS)
+        return Issued(
+            pem=certificate_pem(leaf).decode(),
+            chain=certificate_pem(leaf, self.issuing.certificate).decode(),
+            serial=f"{leaf.serial_number:x}",
+            thumbprint=thumbprint(leaf),
+            not_before=leaf.not_valid_before_utc.timestamp(),
+            not_after=leaf.not_valid_after_utc.timestamp(),
+        )
+
+
+def _due(path: Path, now: float, days: float) -> bool:
+    """Say whether a certificate is missing or ends within ``days``."""
+    return not path.exists() or load_certificate(path).not_valid_after_utc.timestamp() < now + days * DAY
+
+
+def _make_root(folder: Path, now: float, label: str) -> None:
+    key = new_key()
+    certificate = profiles.root(profiles.name(label), key, now, ROOT_DAYS)
+    write_atomically(folder / "root.key", key_pem(key))
+    write_atomically(folder / "root.pem", certificate_pem(certificate), PUBLIC)
+
+
+def _make_issuing(folder: Path, root: x509.Certificate, now: float) -> None:
+    if not (folder / "root.key").exists():
+        if _due(folder / "issuing.pem", now, 0):
+            raise CaError(
+                f"The issuing authority has ended and {folder / 'root.key'} is not here. "
+                "Put the root's key back, start once, and move it away again."
+            )
+        return
+    signer = Signer(root, load_key(folder / "root.key"))
+    key = new_key()
+    certificate = profiles.intermediate(
+        profiles.name("Landbridge Issuing CA"), key.public_key(), signer, now, ISSUING_DAYS
+    )
+    write_atomically(folder / "issuing.key", key_pem(key))
+    write_atomically(folder / "issuing.pem", certificate_pem(certificate), PUBLIC)
+
+
+def ensure_server_certificate(
+    authority: CertificateAuthority, folder: Path, names: tuple[str, ...], now: float
+) -> tuple[Path, Path, bool]:
+    """Keep a server certificate in ``folder`` that covers ``names`` for at least 30 days.
+
+    Returns the certificate's path, the key's path, and whether they were made anew.
+    """
+    certificate, key_file = folder / "server.pem", folder / "server.key"
+    if _serves(certificate, key_file, names, authority, now):
+        return certificate, key_file, False
+    key = new_key()
+    write_atomically(key_file, key_pem(key))
+    write_atomically(certificate, authority.server_certificate(names, key.public_key(), now), PUBLIC)
+    return certificate, key_file, True
+
+
+def _serves(
+    path: Path, key_file: Path, names: tuple[str, ...], authority: CertificateAuthority, now: float
+) -> bool:
+    if _due(path, now, 30) or not key_file.exists():
+        return False
+    certificate = load_certificate(path)
+    if certificate.issuer != authority.issuing.certificate.subject:
+        return False
+    # A crash between the two writes leaves a key without its certificate.
+    if public_key_text(load_key(key_file).public_key()) != public_key_text(_ec_key(certificate)):
+        return False
+    covered = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    present = {str(one.value) for one in covered}
+    return set(names) <= present
+
+
+def _ec_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise CaError("A certificate of this authority does not carry an EC key.")
+    return key
