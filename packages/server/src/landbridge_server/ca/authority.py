@@ -110,7 +110,9 @@ class CertificateAuthority:
         if not (folder / "root.pem").exists():
             _make_root(folder, now, label)
         root = load_certificate(folder / "root.pem")
-        if _due(folder / "issuing.pem", now, 365):
+        if _due(folder / "issuing.pem", now, 365) or not _paired(
+            folder / "issuing.pem", folder / "issuing.key"
+        ):
             _make_issuing(folder, root, now)
         issuing = Signer(load_certificate(folder / "issuing.pem"), load_key(folder / "issuing.key"))
         return cls(folder, root, issuing)
@@ -141,6 +143,15 @@ def _due(path: Path, now: float, days: float) -> bool:
     return not path.exists() or load_certificate(path).not_valid_after_utc.timestamp() < now + days * DAY
 
 
+def _paired(certificate: Path, key_file: Path) -> bool:
+    """Say whether both files are there and belong together: a crash may come between two writes."""
+    if not certificate.exists() or not key_file.exists():
+        return False
+    return public_key_text(load_key(key_file).public_key()) == public_key_text(
+        _ec_key(load_certificate(certificate))
+    )
+
+
 def _make_root(folder: Path, now: float, label: str) -> None:
     key = new_key()
     certificate = profiles.root(profiles.name(label), key, now, ROOT_DAYS)
@@ -150,9 +161,11 @@ def _make_root(folder: Path, now: float, label: str) -> None:
 
 def _make_issuing(folder: Path, root: x509.Certificate, now: float) -> None:
     if not (folder / "root.key").exists():
-        if _due(folder / "issuing.pem", now, 0):
+        if _due(folder / "issuing.pem", now, 0) or not _paired(
+            folder / "issuing.pem", folder / "issuing.key"
+        ):
             raise CaError(
-                f"The issuing authority has ended and {folder / 'root.key'} is not here. "
+                f"The issuing authority has ended or lost its key, and {folder / 'root.key'} is not here. "
                 "Put the root's key back, start once, and move it away again."
             )
         return
@@ -184,13 +197,12 @@ def ensure_server_certificate(
 def _serves(
     path: Path, key_file: Path, names: tuple[str, ...], authority: CertificateAuthority, now: float
 ) -> bool:
-    if _due(path, now, 30) or not key_file.exists():
+    if _due(path, now, 30) or not _paired(path, key_file):
         return False
     certificate = load_certificate(path)
-    if certificate.issuer != authority.issuing.certificate.subject:
-        return False
-    # A crash between the two writes leaves a key without its certificate.
-    if public_key_text(load_key(key_file).public_key()) != public_key_text(_ec_key(certificate)):
+    try:
+        certificate.verify_directly_issued_by(authority.issuing.certificate)
+    except (ValueError, TypeError, InvalidSignature):
         return False
     covered = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     present = {str(one.value) for one in covered}

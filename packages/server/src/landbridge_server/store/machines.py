@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from landbridge_server.store.schema import certificates, machines, presence
 
@@ -43,8 +43,8 @@ class Seen(NamedTuple):
     agent_version: str
 
 
-def _machine(row: Row[Any] | None) -> Machine | None:
-    return Machine(*row) if row is not None else None
+def _machine(row: Sequence[Any] | None) -> Machine | None:
+    return Machine._make(row) if row is not None else None
 
 
 def create(connection: Connection, machine_key: str, principal_id: str, vm_id: str) -> None:
