@@ -1,1 +1,1 @@
-"""TODO."""
+"""The rim of the control plane: listeners, the table of routes, the gate, error answers."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The machines' agents: enrolment, sessions, heartbeats, facts, and who is alive."""

@@ -1,0 +1,96 @@
+"""The gate that every request passes: method, body bound, authentication, decision.
+
+Steps, in this order:
+1. the method is one that the row has, else 405;
+2. the declared size of the body is within the row's bound, else 413, before it is read;
+3. a ``Bearer`` row needs a token that verifies, else 401, and the caller goes into
+   ``request.state.caller``;
+4. the function runs; what it refuses becomes the answer in its own protocol's words;
+5. a ``Bearer`` row's answer is withheld unless the authorization gate was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from landbridge_server.arm import access
+from landbridge_server.edge import answers
+from landbridge_server.edge.log import log_failure
+from landbridge_server.edge.route import Bearer, Endpoint
+from landbridge_server.identity.authentication import Authenticator
+from landbridge_server.identity.errors import OAuthError
+from landbridge_wire.errors import ArmError
+
+
+def _too_large(limit: int) -> ArmError:
+    return ArmError("RequestEntityTooLarge", f"The request body is larger than the {limit} bytes allowed here.")
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """Return a receive that refuses once more than ``limit`` bytes of body have come."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise _too_large(limit)
+        return message
+
+    return bounded
+
+
+class Gate:
+    """One path of the table as an ASGI application."""
+
+    def __init__(self, methods: Mapping[str, Endpoint], authenticator: Authenticator) -> None:
+        """Guard the endpoints of one path."""
+        self.methods = methods
+        self.authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        endpoint = self.methods.get(scope["method"])
+        if endpoint is None:
+            response = answers.method_not_allowed(scope["method"], list(self.methods))
+        else:
+            request = Request(scope, _bounded(receive, endpoint.body_limit))
+            response = await self._answer(request, endpoint)
+            if endpoint.no_store:
+                response.headers["cache-control"] = "no-store"
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, endpoint: Endpoint) -> Response:
+        try:
+            length = request.headers.get("content-length", "0")
+            if not length.isdigit() or int(length) > endpoint.body_limit:
+                raise _too_large(endpoint.body_limit)
+            if isinstance(endpoint.access, Bearer):
+                return await self._authorized(request, endpoint, endpoint.access)
+            return await endpoint.handler(request)
+        except ArmError as error:
+            request.scope["landbridge.error"] = f"{error.code}: {error.internal or error.message}"
+            return answers.arm_error(error)
+        except OAuthError as error:
+            request.scope["landbridge.error"] = error.description
+            return answers.oauth_error(error)
+        except Exception as error:
+            log_failure(request.scope, error)
+            return answers.arm_error(answers.INTERNAL)
+
+    async def _authorized(self, request: Request, endpoint: Endpoint, bearer: Bearer) -> Response:
+        caller = self.authenticator.caller(request.headers.get("authorization", ""), bearer.audiences)
+        if bearer.machines_only and not caller.resource_key:
+            raise ArmError("Forbidden", "Only the identity of a connected machine may call this.")
+        request.state.caller = caller
+        request.scope["landbridge.caller"] = caller.object_id
+        with access.deciding() as decisions:
+            response = await endpoint.handler(request)
+        if not decisions.made:
+            raise RuntimeError("The route answered without asking the authorization gate.")
+        return response

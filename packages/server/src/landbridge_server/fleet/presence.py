@@ -1,0 +1,141 @@
+"""Who is alive: kept in memory, flushed in batches, computed when read.
+
+A machine is Connected while its control channel is open, or while its last heartbeat over
+HTTPS is fresh. A channel that closes may come back within ``GRACE`` seconds before anybody
+is told. No status is ever stored: only when a machine was last heard from.
+
+States: AwaitingConnection (enrolled, never heard from), Connected, Disconnected, and
+Expired once the certificate of a silent machine has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from landbridge_server.store.machines import Seen
+
+GRACE = 5.0
+"""Seconds that a closed control channel may take to come back."""
+
+STALE = 900.0
+"""Seconds without a heartbeat after which a machine without a channel is Disconnected."""
+
+
+@dataclass
+class _State:
+    last_seen: float
+    departed_at: float | None
+    changed_at: float
+    agent_version: str
+    dirty: bool = True
+
+
+def iso(now: float) -> str:
+    """Return a time as ARM writes it."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class Presence:
+    """The memory of one control plane. Not thread-safe: it belongs to the event loop."""
+
+    def __init__(self) -> None:
+        """Begin without any machine."""
+        self._states: dict[str, _State] = {}
+        self._open: dict[str, int] = {}
+        self._expires: dict[str, float] = {}
+
+    def load(self, seen: Iterable[Seen], expiries: dict[str, float]) -> None:
+        """Take over what the store kept. No channel is open yet."""
+        for row in seen:
+            self._states[row.machine_key] = _State(
+                row.last_seen, row.departed_at, row.status_changed_at, row.agent_version, dirty=False
+            )
+        self._expires.update(expiries)
+
+    def issued(self, machine_key: str, not_after: float) -> None:
+        """Note until when the machine's newest certificate is valid."""
+        self._expires[machine_key] = max(not_after, self._expires.get(machine_key, 0.0))
+
+    def arrived(self, machine_key: str, now: float) -> None:
+        """Note that a control channel was opened."""
+        was = self.status(machine_key, now)[0]
+        self._open[machine_key] = self._open.get(machine_key, 0) + 1
+        state = self._touch(machine_key, now)
+        state.departed_at = None
+        if was != "Connected":
+            state.changed_at = now
+
+    def departed(self, machine_key: str, now: float) -> None:
+        """Note that a control channel was closed; others of the machine may stay open."""
+        left = self._open.get(machine_key, 0) - 1
+        if left > 0:
+            self._open[machine_key] = left
+            return
+        self._open.pop(machine_key, None)
+        if machine_key in self._states:
+            self._touch(machine_key, now).departed_at = now
+
+    def heartbeat(self, machine_key: str, agent_version: str, now: float) -> None:
+        """Note a heartbeat, whichever way it came."""
+        was = self.status(machine_key, now)[0]
+        state = self._touch(machine_key, now)
+        state.agent_version = agent_version or state.agent_version
+        state.departed_at = None
+        if was != "Connected":
+            state.changed_at = now
+
+    def _touch(self, machine_key: str, now: float) -> _State:
+        state = self._states.setdefault(machine_key, _State(now, None, now, ""))
+        state.last_seen = now
+        state.dirty = True
+        return state
+
+    def status(self, machine_key: str, now: float) -> tuple[str, float]:
+        """Return the status and since when (unix seconds; 0 when never heard from)."""
+        state = self._states.get(machine_key)
+        if state is None:
+            return "AwaitingConnection", 0.0
+        if self._open.get(machine_key):
+            return "Connected", state.changed_at
+        end = state.last_seen + STALE if state.departed_at is None else state.departed_at + GRACE
+        if now <= end:
+            return "Connected", state.changed_at
+        expires = self._expires.get(machine_key, float("inf"))
+        return ("Expired", expires) if expires < now else ("Disconnected", end)
+
+    def last_seen(self, machine_key: str) -> float | None:
+        """Return when the machine was last heard from."""
+        state = self._states.get(machine_key)
+        return state.last_seen if state else None
+
+    def agent_version(self, machine_key: str) -> str:
+        """Return the version that the agent last gave."""
+        state = self._states.get(machine_key)
+        return state.agent_version if state else ""
+
+    def forget(self, machine_key: str) -> None:
+        """Drop a machine that was removed."""
+        self._states.pop(machine_key, None)
+        self._open.pop(machine_key, None)
+        self._expires.pop(machine_key, None)
+
+    def take_dirty(self, most: int) -> list[Seen]:
+        """Return up to ``most`` rows that changed since they were last taken."""
+        batch: list[Seen] = []
+        for key, state in self._states.items():
+            if len(batch) == most:
+                break
+            if state.dirty:
+                state.dirty = False
+                batch.append(
+                    Seen(key, state.last_seen, state.departed_at, state.changed_at, state.agent_version)
+                )
+        return batch
+
+    def put_back(self, batch: Iterable[Seen]) -> None:
+        """Mark rows as changed again, after a flush that failed."""
+        for row in batch:
+            if row.machine_key in self._states:
+                self._states[row.machine_key].dirty = True
