@@ -7,6 +7,9 @@ that an older side understands a newer one. ``from_json`` raises ``MalformedMess
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -34,6 +37,9 @@ FACTS = BASE + "/facts"
 AUDIENCE = "api://landbridge-agent"
 """The audience of the machine's token for this API."""
 
+DEVICE_CLIENT_ID = "f0b1c2a4-6f0e-4f0b-9d55-6f6c616e6462"
+"""The public client that ``azcmagent`` is when a person signs in with a device code."""
+
 CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """RFC 7523 section 2.2."""
 
@@ -46,6 +52,12 @@ CERTIFICATE_DAYS = 90
 
 class MalformedMessage(ValueError):
     """A message lacks a member, or one has the wrong type."""
+
+
+def facts_digest(facts: Mapping[str, object]) -> str:
+    """Return the SHA-256 (hex) of the canonical JSON: sorted names, no spaces, ASCII."""
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
 def _text(body: object, name: str, default: str | None = None) -> str:
