@@ -27,7 +27,9 @@ from landbridge_wire.errors import ArmError
 
 
 def _too_large(limit: int) -> ArmError:
-    return ArmError("RequestEntityTooLarge", f"The request body is larger than the {limit} bytes allowed here.")
+    return ArmError(
+        "RequestEntityTooLarge", f"The request body is larger than the {limit} bytes allowed here."
+    )
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:

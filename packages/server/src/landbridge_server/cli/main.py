@@ -1,0 +1,75 @@
+"""The entry of ``landbridge``: the table of verbs, and how their errors become exit codes.
+
+Exit codes: 0 done, 1 refused or failed with one line that says why, 2 wrong usage,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from landbridge_server import __version__
+from landbridge_server.cli.arguments import CommandError
+from landbridge_server.config import ConfigError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "up": ("up", "start the control plane"),
+    "ca": ("ca", "export the root certificate"),
+    "sp": ("service_principal", "create, list, reset and delete service principals"),
+    "user": ("user", "create users and reset their passwords"),
+    "tenant": ("tenant", "create tenants"),
+    "subscription": ("subscription", "create subscriptions"),
+    "ssh-config": ("ssh_config", "print an OpenSSH configuration for connected machines"),
+}
+"""Verb -> module below ``cli`` and its one-line help."""
+
+EXAMPLES = """examples:
+  landbridge up --data /var/lib/landbridge --listen 0.0.0.0:443 --domain local.azurestack.external
+  landbridge ca export --data /var/lib/landbridge > root.pem
+  landbridge sp create --name onboarding --role "Azure Connected Machine Onboarding"
+  landbridge ssh-config --resource-group servers --name web1 --user root > ssh_config
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="landbridge",
+        description="The Landbridge control plane: an Azure-compatible cloud of your own.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"landbridge {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, (module_name, text) in VERBS.items():
+        module = import_module(f"landbridge_server.cli.{module_name}")
+        sub = verbs.add_parser(
+            verb,
+            help=text,
+            description=module.__doc__,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except (CommandError, ConfigError) as error:
+        print(f"landbridge: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

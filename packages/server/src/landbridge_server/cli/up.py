@@ -1,0 +1,99 @@
+"""Start the control plane and serve until it is told to stop.
+
+The first start makes everything: certificate authority, keys, database, a tenant, a
+subscription, an administrator, and DIR/admin.json with the credentials. Later starts
+resume the same cloud. A line 'ready https://...' says that requests are answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import uvloop
+
+from landbridge_server.app import serve
+from landbridge_server.cli.arguments import CommandError, add_data
+from landbridge_server.config import Address, Config, parse_address
+from landbridge_server.edge.log import configure
+
+EXAMPLES = """examples:
+  landbridge up
+  landbridge up --data /var/lib/landbridge --listen 0.0.0.0:443 --external-url https://cloud.example.org
+  landbridge up --listen 127.0.0.1:443 --domain local.azurestack.external --identity-provider adfs
+  landbridge up --relay-listen 0.0.0.0:444 --relay-host relay.example.org:444
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of the control plane."""
+    add_data(parser)
+    parser.add_argument(
+        "--listen", default="127.0.0.1:9443", metavar="HOST:PORT", help="default: 127.0.0.1:9443"
+    )
+    parser.add_argument(
+        "--external-url", default="", metavar="URL", help="how clients reach it (https://host:port)"
+    )
+    parser.add_argument(
+        "--domain", default="", metavar="NAME", help="serve as management.NAME, login.NAME, ..."
+    )
+    parser.add_argument("--locations", default="local", metavar="A,B", help="location names (default: local)")
+    parser.add_argument(
+        "--identity-provider", choices=("aad", "adfs"), default="aad", help="announced sign-in style"
+    )
+    parser.add_argument("--relay-listen", metavar="HOST:PORT", help="a port of its own for the relay")
+    parser.add_argument("--relay-host", default="", metavar="HOST:PORT", help="how clients reach the relay")
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="your own server certificate chain (PEM)"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    parser.add_argument(
+        "--audience",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="a further accepted token audience (repeatable)",
+    )
+    parser.add_argument(
+        "--log-level", choices=("debug", "info", "warning"), default="info", help="default: info"
+    )
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """Return the settings of a command line.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    relay: Address | None = parse_address(options.relay_listen) if options.relay_listen else None
+    return Config(
+        data=options.data.absolute(),
+        listen=parse_address(options.listen),
+        external_url=options.external_url,
+        domain=options.domain,
+        locations=tuple(name.strip() for name in options.locations.split(",")),
+        identity_provider=options.identity_provider,
+        relay_listen=relay,
+        relay_host=options.relay_host,
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
+        audiences=tuple(options.audience),
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    config = config_of(options)
+    # Everything that is written from here on is for the owner only, unless it says otherwise.
+    os.umask(0o077)
+    configure(options.log_level)
+    try:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(config, time.time))  # noqa: TID251 - this is the main()
+    except OSError as error:
+        raise CommandError(f"The control plane cannot start: {error}") from error
+    return 0

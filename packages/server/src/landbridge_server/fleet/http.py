@@ -1,0 +1,149 @@
+"""The agent API: what ``landbridge_wire.agent_api`` describes, answered.
+
+``/enrollments`` are called by whoever connects a machine, with an ARM token; everything
+else by the machine itself, with the token of its managed identity.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from landbridge_server.arm import access
+from landbridge_server.config import Endpoints
+from landbridge_server.fleet.enrollment import Enrollments
+from landbridge_server.fleet.presence import Presence
+from landbridge_server.identity.caller import Caller
+from landbridge_server.relay.names import hybrid_connection_path
+from landbridge_server.store import machines, resources
+from landbridge_server.store.database import Database
+from landbridge_wire import agent_api
+from landbridge_wire.agent_api import MalformedMessage
+from landbridge_wire.errors import ArmError
+
+LISTEN_SECONDS = 3600
+FACTS_LIMIT = 64 * 1024
+"""The contract's bound on what an agent sends with a heartbeat."""
+
+M = TypeVar("M")
+
+
+class ListenCredentials(Protocol):
+    """What the relay hands out for a machine's own control channel."""
+
+    def listen_credentials(self, path: str, seconds: int, now: float) -> tuple[str, int]:
+        """Return the SAS token and when it expires (unix seconds)."""
+
+    def service_configuration_key(self, path: str) -> bytes:
+        """Return the key of the machine's Service-Configuration-Tokens."""
+
+
+async def _body(request: Request, read: Callable[[object], M]) -> M:
+    try:
+        return read(msgspec.json.decode(await request.body()))
+    except (msgspec.DecodeError, RecursionError, MalformedMessage) as error:
+        raise ArmError("InvalidRequestContent", f"The request content was invalid: {error}") from error
+
+
+class FleetHttp:
+    """The handlers of the agent API."""
+
+    def __init__(
+        self,
+        db: Database,
+        enrollments: Enrollments,
+        presence: Presence,
+        relay: ListenCredentials,
+        endpoints: Endpoints,
+        clock: Callable[[], float],
+    ) -> None:
+        """Take the parts that the agent API passes."""
+        self.db = db
+        self.enrollments = enrollments
+        self.presence = presence
+        self.relay = relay
+        self.endpoints = endpoints
+        self.clock = clock
+
+    async def enroll(self, request: Request) -> Response:
+        """Answer 201 with the machine's identity and certificate."""
+        message = await _body(request, agent_api.EnrollmentRequest.from_json)
+        enrollment = await self.enrollments.enroll(request.state.caller, message)
+        return JSONResponse(enrollment.to_json(), 201)
+
+    async def withdraw(self, request: Request) -> Response:
+        """Answer 204 once the unfinished machine is gone."""
+        message = await _body(request, agent_api.Withdrawal.from_json)
+        await self.enrollments.withdraw(request.state.caller, message)
+        return Response(status_code=204)
+
+    async def renew(self, request: Request) -> Response:
+        """Answer 200 with the machine's next certificate."""
+        caller = self._machine(request)
+        message = await _body(request, agent_api.CertificateRequest.from_json)
+        return JSONResponse((await self.enrollments.renew(caller, message)).to_json())
+
+    async def session(self, request: Request) -> Response:
+        """Answer 200 with where and how the machine listens."""
+        caller = self._machine(request)
+        await _body(request, agent_api.SessionRequest.from_json)
+        now = self.clock()
+        path = hybrid_connection_path(caller.object_id)
+        token, expires = self.relay.listen_credentials(path, LISTEN_SECONDS, now)
+        stored = self.db.read(lambda connection: resources.get(connection, caller.resource_key))
+        if stored is None:
+            raise ArmError("NotFound", "The machine of this identity is gone. Connect it again.")
+        session = agent_api.Session(
+            resourceId=stored.resource_id,
+            listenAddress=f"wss://{self.endpoints.relay}/$hc/{path}?sb-hc-action=listen",
+            listenToken=token,
+            listenTokenExpiresOn=expires,
+            serviceConfigurationKey=base64.b64encode(self.relay.service_configuration_key(path)).decode(),
+            heartbeatSeconds=agent_api.HEARTBEAT_SECONDS,
+            serverTime=int(now),
+        )
+        return JSONResponse(session.to_json())
+
+    async def heartbeat(self, request: Request) -> Response:
+        """Answer 200 to a heartbeat of an agent whose control channel is down."""
+        caller = self._machine(request)
+        message = await _body(request, agent_api.Heartbeat.from_json)
+        return JSONResponse(self.beat(caller.resource_key, message).to_json())
+
+    def beat(self, machine_key: str, message: agent_api.Heartbeat) -> agent_api.HeartbeatReply:
+        """Note a heartbeat, whichever way it came, and say whether the facts are wanted."""
+        self.presence.heartbeat(machine_key, message.agentVersion, self.clock())
+        row = self.db.read(lambda connection: machines.get(connection, machine_key))
+        known = row is not None and row.facts_digest == message.factsDigest
+        return agent_api.HeartbeatReply(factsWanted=not known)
+
+    async def facts(self, request: Request) -> Response:
+        """Answer 204 once what the machine reports about itself is stored."""
+        caller = self._machine(request)
+        facts = await _body(request, _facts)
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        if len(text) > FACTS_LIMIT:
+            raise ArmError("RequestEntityTooLarge", f"Facts are limited to {FACTS_LIMIT} bytes.")
+        digest = agent_api.facts_digest(facts)
+        await self.db.write(
+            lambda connection: machines.set_facts(connection, caller.resource_key, text, digest)
+        )
+        return Response(status_code=204)
+
+    def _machine(self, request: Request) -> Caller:
+        # A machine's right over its own session comes from its identity alone, not from a role.
+        access.decided()
+        caller: Caller = request.state.caller
+        return caller
+
+
+def _facts(body: object) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise MalformedMessage("facts must be a JSON object of machine properties.")
+    return body
