@@ -70,12 +70,14 @@ refresh_tokens = Table(
     metadata,
     Column("token_hash", String, primary_key=True),
     Column("family_id", String, nullable=False, index=True),
+    Column("parent_hash", String, index=True),  # the token that this one was given for
     Column("object_id", String, nullable=False, index=True),
     Column("client_id", String, nullable=False),
     Column("scope", Text, nullable=False),
     Column("issued_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("used_at", Float),
+    Column("revoked_at", Float),
 )
 
 device_codes = Table(

@@ -1,0 +1,139 @@
+"""Users, service principals and the managed identities of machines, with their credentials.
+
+A credential's ``verifier`` is what a check needs and no more: an argon2id hash, or the
+SHA-256 of a machine-made secret. What is correct to store is decided in ``identity``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, select, update
+
+from landbridge_server.store.schema import credentials, device_codes, principals, refresh_tokens
+
+USER = "User"
+SERVICE_PRINCIPAL = "ServicePrincipal"
+MANAGED_IDENTITY = "ManagedIdentity"
+
+PASSWORD = "password"
+SECRET = "secret"  # noqa: S105
+
+
+class Principal(NamedTuple):
+    """Somebody who can sign in. Columns that a kind does not have are empty."""
+
+    object_id: str
+    tenant_id: str
+    kind: str
+    display_name: str
+    user_name_key: str | None
+    user_name: str | None
+    app_id: str | None
+    resource_key: str | None
+    enabled: bool
+    created_at: float
+
+    @property
+    def label(self) -> str:
+        """The name under which error texts speak of it: user name, or application id."""
+        return self.user_name or self.app_id or self.object_id
+
+
+class Credential(NamedTuple):
+    """What proves a principal; ``expires_at`` is empty for one that never ends."""
+
+    credential_id: str
+    object_id: str
+    kind: str
+    verifier: str
+    thumbprint: str | None
+    not_before: float
+    expires_at: float | None
+    created_at: float
+
+    def valid(self, now: float) -> bool:
+        """Say whether the credential counts at ``now``."""
+        return self.not_before <= now and (self.expires_at is None or now < self.expires_at)
+
+
+def _principal(row: Row[Any] | None) -> Principal | None:
+    return Principal(*row) if row is not None else None
+
+
+def add(connection: Connection, principal: Principal) -> None:
+    """Add a principal.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: its user name, application or resource has one already.
+    """
+    connection.execute(principals.insert().values(**principal._asdict()))
+
+
+def get(connection: Connection, object_id: str) -> Principal | None:
+    """Return the principal with this object id."""
+    return _principal(
+        connection.execute(select(principals).where(principals.c.object_id == object_id)).first()
+    )
+
+
+def by_user_name(connection: Connection, user_name: str) -> Principal | None:
+    """Return the user with this user principal name, in any casing."""
+    key = user_name.lower()
+    return _principal(connection.execute(select(principals).where(principals.c.user_name_key == key)).first())
+
+
+def by_app_id(connection: Connection, app_id: str) -> Principal | None:
+    """Return the service principal or managed identity of this application, in any casing."""
+    key = app_id.lower()
+    return _principal(connection.execute(select(principals).where(principals.c.app_id == key)).first())
+
+
+def by_resource(connection: Connection, resource_key: str) -> Principal | None:
+    """Return the managed identity of a resource."""
+    return _principal(
+        connection.execute(select(principals).where(principals.c.resource_key == resource_key)).first()
+    )
+
+
+def of_kind(connection: Connection, kind: str, tenant_id: str | None = None) -> list[Principal]:
+    """Return the principals of a kind by display name, of one tenant or of all."""
+    query = select(principals).where(principals.c.kind == kind)
+    if tenant_id is not None:
+        query = query.where(principals.c.tenant_id == tenant_id)
+    rows = connection.execute(query.order_by(principals.c.display_name, principals.c.object_id))
+    return [Principal(*row) for row in rows]
+
+
+def set_enabled(connection: Connection, object_id: str, enabled: bool) -> None:
+    """Let a principal sign in, or keep it out."""
+    connection.execute(update(principals).where(principals.c.object_id == object_id).values(enabled=enabled))
+
+
+def remove(connection: Connection, object_id: str) -> None:
+    """Remove a principal with its credentials, refresh tokens and device codes.
+
+    Its role assignments are the caller's business.
+    """
+    for table in (credentials, refresh_tokens, device_codes, principals):
+        connection.execute(table.delete().where(table.c.object_id == object_id))
+
+
+def add_credential(connection: Connection, credential: Credential) -> None:
+    """Add a credential of a principal."""
+    connection.execute(credentials.insert().values(**credential._asdict()))
+
+
+def credentials_of(connection: Connection, object_id: str, kind: str) -> list[Credential]:
+    """Return the credentials of a kind, expired ones included."""
+    rows = connection.execute(
+        select(credentials).where(credentials.c.object_id == object_id, credentials.c.kind == kind)
+    )
+    return [Credential(*row) for row in rows]
+
+
+def remove_credentials(connection: Connection, object_id: str, kind: str) -> None:
+    """Remove all credentials of a kind."""
+    connection.execute(
+        credentials.delete().where(credentials.c.object_id == object_id, credentials.c.kind == kind)
+    )
