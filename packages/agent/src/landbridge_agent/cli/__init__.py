@@ -1,0 +1,1 @@
+"""``azcmagent``: one module per command, loaded when it is called."""

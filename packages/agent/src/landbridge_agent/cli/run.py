@@ -1,0 +1,121 @@
+"""Find the command, read its flags, run it, and turn every failure into a code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TextIO
+
+from landbridge_agent.cli.command import Call, Command
+from landbridge_agent.cli.flags import merge_file, parse
+from landbridge_agent.cli.output import Output
+from landbridge_agent.cli.verbs import NOT_YET, VERBS
+from landbridge_agent.codes import AgentError
+from landbridge_agent.machine import MAX_FILE, StateError
+from landbridge_agent.paths import Paths, paths_from
+
+JSON_WORDS = ("-j", "--json", "--json=true")
+
+
+def run(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    clock: Callable[[], float],
+    stdout: TextIO,
+    stderr: TextIO,
+) -> int:
+    """Run one command line; never raises, and returns the exit code."""
+    out = Output(stdout, stderr, clock)
+    out.json = any(word in JSON_WORDS for word in words)
+    try:
+        return _run(words, environment, clock, out)
+    except AgentError as error:
+        out.fail(error)
+        return error.exit_code
+    except StateError as error:
+        failure = AgentError(2, str(error), "Check the owner, the rights and the content of that file.")
+        out.fail(failure)
+        return failure.exit_code
+    except KeyboardInterrupt:
+        cancelled = AgentError(11, "The command was interrupted.")
+        out.fail(cancelled)
+        return cancelled.exit_code
+    except BrokenPipeError:
+        return 1
+
+
+def _run(
+    words: Sequence[str], environment: Mapping[str, str], clock: Callable[[], float], out: Output
+) -> int:
+    command = load(_verb(words))
+    values = parse(command.all_flags, words[1:] if words and not words[0].startswith("-") else [])
+    if values.on("help") or not words:
+        out.print(command.help())
+        return 0
+    file = values.text("config")
+    if file:
+        merge_file(values, command.all_flags, _config_file(file))
+    out.json, out.verbose = values.on("json"), values.on("verbose")
+    out.log_stderr = values.on("log-stderr")
+    paths = paths_from(environment)
+    if command.needs_root:
+        require_root(paths)
+    return command.run(Call(values, paths, environment, clock, out))
+
+
+def _verb(words: Sequence[str]) -> str:
+    """Return the command's name; flags alone, or nothing, mean ``help``."""
+    if not words or words[0].startswith("-"):
+        known = {"-h", "--help", "-v", "--verbose", "-j", "--json", "--no-color", "--log-stderr"}
+        for word in words:
+            if word not in known:
+                raise AgentError(23, f"Unknown flag: {word}.", "See azcmagent help.")
+        return "help"
+    name = words[0].lower()
+    if name in NOT_YET:
+        raise AgentError(
+            3, f"azcmagent {name} is not supported yet by this agent.", "See azcmagent help for what is."
+        )
+    if name not in VERBS:
+        raise AgentError(23, f"Unknown command '{words[0]}'.", "See azcmagent help.")
+    return name
+
+
+def load(name: str) -> Command:
+    """Load a command's module and return its ``COMMAND``."""
+    command = import_module(f"landbridge_agent.cli.{VERBS[name].module}").COMMAND
+    if not isinstance(command, Command):
+        raise TypeError(f"{name} has no COMMAND.")
+    return command
+
+
+def require_root(paths: Paths) -> None:
+    """Check that this user may change the state.
+
+    Raises:
+        AgentError: AZCM0018; never when the state folder was moved.
+    """
+    if not paths.relocated and os.geteuid() != 0:
+        raise AgentError(
+            18,
+            "You must be root to change this machine's agent.",
+            "Run the command with sudo, or set LANDBRIDGE_AGENT_ROOT to run an agent of your own.",
+        )
+
+
+def _config_file(name: str) -> object:
+    path = Path(name)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise AgentError(19, f"{name}: YAML is not supported yet.", "Write the file as JSON.")
+    try:
+        with path.open("rb") as file:
+            return json.loads(file.read(MAX_FILE))
+    except OSError as error:
+        raise AgentError(19, f"{name} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise AgentError(19, f"{name} is not JSON: {error}.") from error
+
+

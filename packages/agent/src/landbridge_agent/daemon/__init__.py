@@ -1,0 +1,1 @@
+"""``himdsd``: the machine's one resident process; standard library and wire only."""

@@ -1,0 +1,250 @@
+"""The machine's identity and state on disk. The only writer of the agent's state.
+
+Every file appears whole or not at all (temporary file, fsync, rename, fsync of the folder),
+readable by its owner only. One file marks each transition, so a ``kill -9`` at any point
+leaves one of three states: not connected, a connect that can be resumed (``pending.json``),
+or connected (``agentconfig.json``; it is written last and removed first).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from landbridge_agent.paths import Paths
+
+MAX_FILE = 256 * 1024
+"""The largest state file that is read, in bytes."""
+
+
+class StateError(Exception):
+    """A state file cannot be read or written; the text names it and says why."""
+
+
+class AgentConfig(NamedTuple):
+    """``agentconfig.json``: what this machine is in the cloud. All text."""
+
+    resourceName: str  # noqa: N815 - the file's names are the original's
+    resourceGroup: str  # noqa: N815
+    subscriptionId: str  # noqa: N815
+    tenantId: str  # noqa: N815
+    vmId: str  # noqa: N815
+    location: str
+    cloud: str
+    correlationId: str  # noqa: N815
+    resourceId: str  # noqa: N815
+    principalId: str  # noqa: N815
+    clientId: str  # noqa: N815
+    tokenEndpoint: str  # noqa: N815
+    endpoint: str
+    caFile: str  # noqa: N815
+    portal: str
+    physicalLocation: str  # noqa: N815
+
+
+class Pending(NamedTuple):
+    """A connect that has begun: enough to repeat or to undo it. All text."""
+
+    resourceId: str  # noqa: N815
+    endpoint: str
+    vmId: str  # noqa: N815
+    clientPublicKey: str  # noqa: N815
+    privateKey: str  # noqa: N815
+
+
+class CloudFile(NamedTuple):
+    """What the installer wrote: where the cloud is, and the CA that signs for it."""
+
+    endpoint: str
+    ca_file: str
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _explained(path: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"{path} cannot be {verb}: {error.strerror or error}.") from error
+
+
+def private_folder(folder: Path, root: Path) -> None:
+    """Make ``folder`` with mode 0700; the folders above it, up to ``root``, ordinary ones.
+
+    Raises:
+        StateError: it cannot be made.
+    """
+    with _explained(folder, "made"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_mode & 0o077 and folder != root:
+            folder.chmod(0o700)
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    with _explained(path, "written"):
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def _remove(path: Path) -> None:
+    with _explained(path, "removed"):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return
+        _sync_folder(path.parent)
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the content, or None when there is no such file."""
+    with _explained(path, "read"):
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    if len(content) > MAX_FILE:
+        raise StateError(f"{path} is larger than {MAX_FILE} bytes; it is not a file of this agent.")
+    return content
+
+
+def _read_object(path: Path) -> dict[str, object] | None:
+    content = _read(path)
+    if content is None:
+        return None
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise StateError(f"{path} must hold a JSON object.")
+    return value
+
+
+def _texts(path: Path, value: Mapping[str, object], names: tuple[str, ...]) -> list[str]:
+    found = [value.get(name, "") for name in names]
+    if not all(isinstance(one, str) for one in found):
+        raise StateError(f"{path}: {', '.join(names)} must be strings.")
+    return [str(one) for one in found]
+
+
+def _as_json(value: Mapping[str, object]) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+class Machine:
+    """The state folder of one agent."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+
+    def prepare(self) -> None:
+        """Make the state folders, 0700.
+
+        Raises:
+            StateError: they cannot be made.
+        """
+        paths = self.paths
+        for folder in (paths.state, paths.certificates, paths.tokens, paths.sockets, paths.logs):
+            private_folder(folder, paths.root)
+
+    # -- who this machine is ---------------------------------------------------------------
+
+    def config(self) -> AgentConfig | None:
+        """Return what this machine is in the cloud, or None while it is not connected.
+
+        Raises:
+            StateError: the file is damaged or may not be read.
+        """
+        value = _read_object(self.paths.agent_config)
+        if value is None:
+            return None
+        config = AgentConfig(*_texts(self.paths.agent_config, value, AgentConfig._fields))
+        if not config.resourceId or not config.endpoint or not config.tokenEndpoint:
+            raise StateError(f"{self.paths.agent_config} lacks resourceId, endpoint or tokenEndpoint.")
+        return config
+
+    def identity(self) -> bytes | None:
+        """Return private key and certificate chain (PEM), or None."""
+        return _read(self.paths.identity)
+
+    def connect(self, config: AgentConfig, private_key: str, chain: str, ca_pem: bytes | None) -> None:
+        """Write the identity, then ``agentconfig.json``; then the pending connect is over."""
+        self.prepare()
+        if ca_pem is not None:
+            _write(self.paths.cloud_ca, ca_pem)
+        self.replace_identity(private_key, chain)
+        _write(self.paths.agent_config, _as_json(config._asdict()))
+        _remove(self.paths.pending)
+
+    def replace_identity(self, private_key: str, chain: str) -> None:
+        """Write private key and chain (PEM) in one step, so that they always fit together."""
+        _write(self.paths.identity, f"{private_key.strip()}\n{chain.strip()}\n".encode())
+
+    def forget(self) -> None:
+        """Go back to not connected; the local configuration and the logs stay."""
+        for path in (self.paths.agent_config, self.paths.identity, self.paths.pending, self.paths.cloud_ca):
+            _remove(path)
+
+    # -- a connect under way ---------------------------------------------------------------
+
+    def pending(self) -> Pending | None:
+        """Return the connect that has begun and not ended, or None."""
+        value = _read_object(self.paths.pending)
+        if value is None:
+            return None
+        pending = Pending(*_texts(self.paths.pending, value, Pending._fields))
+        return pending if all(pending) else None
+
+    def begin(self, pending: Pending) -> None:
+        """Remember a connect before anything is created in the cloud."""
+        self.prepare()
+        _write(self.paths.pending, _as_json(pending._asdict()))
+
+    def abandon(self) -> None:
+        """Forget the connect that has begun, with its key."""
+        _remove(self.paths.pending)
+
+    # -- settings --------------------------------------------------------------------------
+
+    def local_settings(self) -> dict[str, object]:
+        """Return ``localconfig.json``; empty when it does not exist.
+
+        Raises:
+            StateError: the file is damaged or may not be read.
+        """
+        return _read_object(self.paths.local_config) or {}
+
+    def save_local_settings(self, settings: Mapping[str, object]) -> None:
+        """Replace ``localconfig.json``."""
+        self.prepare()
+        _write(self.paths.local_config, _as_json(settings))
+
+    def cloud_file(self) -> CloudFile | None:
+        """Return what the installer wrote about the cloud, or None."""
+        value = _read_object(self.paths.cloud)
+        if value is None:
+            return None
+        return CloudFile(*_texts(self.paths.cloud, value, ("endpoint", "caFile")))

@@ -1,0 +1,70 @@
+"""A short-lived child of ``himdsd``: renews the machine's certificate when half its life is over.
+
+    python -m landbridge_agent.renewal STATE_ROOT RELOCATED
+
+It prints one JSON line: ``{"dueIn": seconds}`` when there is time, or ``{"request": PEM}``
+with a request for a new key. In that case it waits for ``{"certificate": PEM}`` on stdin,
+checks that it fits, and replaces key and certificate in one step. The new private key never
+leaves this process but for the identity file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from landbridge_agent.keys import certificate_request, check_pair, leaf, new_private_key
+from landbridge_agent.machine import Machine, StateError
+from landbridge_agent.paths import Paths
+
+
+def due_in(identity: bytes, now: float) -> float:
+    """Return the seconds until half of the certificate's life is over; 0 when it is.
+
+    Raises:
+        UnusableKey: ``identity`` (PEM) holds no certificate.
+    """
+    certificate = leaf(identity)
+    begin = certificate.not_valid_before_utc.timestamp()
+    end = certificate.not_valid_after_utc.timestamp()
+    return max(0.0, (begin + end) / 2 - now)
+
+
+def renew(machine: Machine, now: float) -> None:
+    """Speak the protocol above over stdin and stdout.
+
+    Raises:
+        StateError, ValueError: the state or the answer cannot be used; nothing is replaced.
+    """
+    identity, config = machine.identity(), machine.config()
+    if identity is None or config is None:
+        raise ValueError("This machine is not connected.")
+    wait = due_in(identity, now)
+    if wait > 0:
+        print(json.dumps({"dueIn": wait}), flush=True)
+        return
+    private_key = new_private_key()
+    print(json.dumps({"request": certificate_request(private_key, config.clientId)}), flush=True)
+    answer = json.loads(sys.stdin.readline() or "{}")
+    chain = answer.get("certificate") if isinstance(answer, dict) else None
+    if not isinstance(chain, str):
+        raise ValueError("No certificate came back.")
+    check_pair(private_key, chain)
+    machine.replace_identity(private_key, chain)
+
+
+def main() -> int:
+    """Renew if it is time; on failure say why on stderr and return 1."""
+    root, relocated = sys.argv[1:3]
+    try:
+        renew(Machine(Paths(Path(root), relocated == "1")), time.time())  # noqa: TID251
+    except (StateError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
