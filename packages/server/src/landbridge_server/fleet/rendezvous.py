@@ -1,0 +1,89 @@
+"""What the relay asks the fleet, and what it tells it.
+
+The relay knows hybrid connections; the fleet knows which machine each belongs to, who may
+reach it, and when it was last heard from. Everything is read from the store at each
+question, so that what was taken away a moment ago is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from landbridge_server.arm.access import Access
+from landbridge_server.fleet.presence import Presence, iso
+from landbridge_server.identity.caller import Caller
+from landbridge_server.relay.names import principal_of
+from landbridge_server.store import machines, principals
+from landbridge_server.store.database import Connection, Database
+
+LIST_CREDENTIALS = "Microsoft.HybridConnectivity/endpoints/listCredentials/action"
+
+
+class Fleet:
+    """Implements the relay's ``RelayDirectory``, and hears when listeners come and go."""
+
+    def __init__(
+        self, db: Database, access: Access, presence: Presence, clock: Callable[[], float]
+    ) -> None:
+        """Take the parts that are asked."""
+        self.db = db
+        self.access = access
+        self.presence = presence
+        self.clock = clock
+
+    def machine_key(self, path: str) -> str | None:
+        """Return the key of the machine that owns a hybrid connection."""
+        return self.db.read(lambda connection: _machine_key(connection, path))
+
+    def entity(self, path: str) -> str | None:
+        """Return the machine's object id; None if it is not there or disabled."""
+        principal_id = principal_of(path)
+        if principal_id is None:
+            return None
+        principal = self.db.read(lambda connection: principals.get(connection, principal_id))
+        alive = principal is not None and principal.enabled and bool(principal.resource_key)
+        return principal_id if alive else None
+
+    def may_send(self, sender_object_id: str, path: str) -> bool:
+        """Say whether a principal is still there, enabled, and allowed to reach the machine."""
+
+        def work(connection: Connection) -> tuple[principals.Principal | None, str | None]:
+            return principals.get(connection, sender_object_id), _machine_key(connection, path)
+
+        sender, machine_key = self.db.read(work)
+        if sender is None or not sender.enabled or machine_key is None:
+            return False
+        caller = Caller(
+            object_id=sender.object_id,
+            tenant_id=sender.tenant_id,
+            kind=sender.kind,
+            label=sender.label,
+            app_id=sender.app_id or "",
+            resource_key=sender.resource_key or "",
+        )
+        scope = f"{machine_key}/providers/microsoft.hybridconnectivity/endpoints/default"
+        return self.access.allows(caller, LIST_CREDENTIALS, scope)
+
+    def offline_since(self, path: str) -> str:
+        """Return since when the machine has been away (ISO 8601), or empty while it is there."""
+        machine_key = self.machine_key(path)
+        if machine_key is None:
+            return ""
+        status, since = self.presence.status(machine_key, self.clock())
+        return iso(since) if status in ("Disconnected", "Expired") else ""
+
+    def listener_up(self, path: str) -> None:
+        """Note that a machine's control channel was opened."""
+        if machine_key := self.machine_key(path):
+            self.presence.arrived(machine_key, self.clock())
+
+    def listener_down(self, path: str) -> None:
+        """Note that a machine's control channel was closed."""
+        if machine_key := self.machine_key(path):
+            self.presence.departed(machine_key, self.clock())
+
+
+def _machine_key(connection: Connection, path: str) -> str | None:
+    principal_id = principal_of(path)
+    machine = machines.by_principal(connection, principal_id) if principal_id else None
+    return machine.machine_key if machine else None
