@@ -11,6 +11,7 @@ from typing import Any
 # Code -> HTTP status. Contract: the error table of the ARM documents, section 4.
 STATUS: dict[str, int] = {
     "AuthenticationFailed": 401,
+    "AuthenticationFailedInvalidHeader": 401,
     "AuthorizationFailed": 403,
     "BadRequest": 400,
     "Conflict": 409,

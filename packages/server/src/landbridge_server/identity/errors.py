@@ -67,7 +67,7 @@ REFUSALS: dict[int, Refusal] = {
         ),
         Refusal(
             "slow_down",
-            70018,
+            50196,
             "OAuth 2.0 device flow error. The program polls too often; "
             "wait {seconds} seconds between two polls.",
         ),
@@ -76,7 +76,7 @@ REFUSALS: dict[int, Refusal] = {
         ),
         Refusal("expired_token", 70020, "The device code has expired. Start the sign-in again."),
         Refusal(
-            "invalid_request",
+            "invalid_tenant",
             90002,
             "Tenant '{tenant}' not found. Check to make sure you have the "
             "correct tenant ID and are signing into the correct cloud.",
@@ -84,12 +84,12 @@ REFUSALS: dict[int, Refusal] = {
         Refusal("temporarily_unavailable", 90033, "A transient error has occurred. {reason}", 503),
         Refusal("invalid_request", 90100, "The '{name}' parameter is given more than once."),
         Refusal(
-            "invalid_grant",
+            "invalid_resource",
             500011,
             "The resource principal named {resource} was not found in the tenant. "
             "Tokens of this cloud are for {known}.",
         ),
-        Refusal("invalid_grant", 700027, "Client assertion is refused. {reason}"),
+        Refusal("invalid_client", 700027, "The client assertion is refused. {reason}", 401),
         Refusal(
             "unauthorized_client",
             700016,

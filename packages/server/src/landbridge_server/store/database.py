@@ -21,6 +21,8 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool
 
+__all__ = ["Connection", "Database"]
+
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"

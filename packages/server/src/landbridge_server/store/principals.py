@@ -6,9 +6,10 @@ SHA-256 of a machine-made secret. What is correct to store is decided in ``ident
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from landbridge_server.store.schema import credentials, device_codes, principals, refresh_tokens
 
@@ -16,7 +17,7 @@ USER = "User"
 SERVICE_PRINCIPAL = "ServicePrincipal"
 MANAGED_IDENTITY = "ManagedIdentity"
 
-PASSWORD = "password"
+PASSWORD = "password"  # noqa: S105
 SECRET = "secret"  # noqa: S105
 
 
@@ -57,7 +58,7 @@ class Credential(NamedTuple):
         return self.not_before <= now and (self.expires_at is None or now < self.expires_at)
 
 
-def _principal(row: Row[Any] | None) -> Principal | None:
+def _principal(row: Sequence[Any] | None) -> Principal | None:
     return Principal(*row) if row is not None else None
 
 

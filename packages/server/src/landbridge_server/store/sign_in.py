@@ -6,9 +6,10 @@ minutes and is worth nothing without a password.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from landbridge_server.store.schema import device_codes, refresh_tokens
 
@@ -48,7 +49,7 @@ class DeviceCode(NamedTuple):
     interval_seconds: int
 
 
-def _refresh_token(row: Row[Any] | None) -> RefreshToken | None:
+def _refresh_token(row: Sequence[Any] | None) -> RefreshToken | None:
     return RefreshToken(*row) if row is not None else None
 
 
@@ -110,7 +111,7 @@ def prune_refresh_tokens(connection: Connection, object_id: str, before: float) 
     )
 
 
-def _device_code(row: Row[Any] | None) -> DeviceCode | None:
+def _device_code(row: Sequence[Any] | None) -> DeviceCode | None:
     return DeviceCode(*row) if row is not None else None
 
 

@@ -1,0 +1,222 @@
+"""Changes to the directory: users, service principals and managed identities.
+
+Every function works on an open connection; the transaction is the caller's. Role
+assignments are not touched here.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from landbridge_server.identity.passwords import hash_password, hash_secret, new_secret
+from landbridge_server.store import principals, sign_in, tenants
+from landbridge_server.store.database import Connection
+from landbridge_server.store.principals import (
+    MANAGED_IDENTITY,
+    PASSWORD,
+    SECRET,
+    SERVICE_PRINCIPAL,
+    USER,
+    Credential,
+    Principal,
+)
+
+SECRET_DAYS = 365
+DAY = 86400.0
+
+_USER_NAME = re.compile(r"[A-Za-z0-9!#$&'*+./=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_NAME_LIMIT = 256
+
+
+class DirectoryError(ValueError):
+    """The directory cannot do what is asked; the text says why and what to do."""
+
+
+def _principal(tenant_id: str, kind: str, display_name: str, now: float) -> Principal:
+    name = display_name.strip()
+    if not name or len(name) > _NAME_LIMIT or not name.isprintable():
+        raise DirectoryError(f"A display name has 1 to {_NAME_LIMIT} printable characters.")
+    return Principal(
+        object_id=str(uuid.uuid4()),
+        tenant_id=tenant_id,
+        kind=kind,
+        display_name=name,
+        user_name_key=None,
+        user_name=None,
+        app_id=None,
+        resource_key=None,
+        enabled=True,
+        created_at=now,
+    )
+
+
+def _credential(object_id: str, kind: str, verifier: str, now: float, expires: float | None) -> Credential:
+    return Credential(
+        credential_id=str(uuid.uuid4()),
+        object_id=object_id,
+        kind=kind,
+        verifier=verifier,
+        thumbprint=None,
+        not_before=now,
+        expires_at=expires,
+        created_at=now,
+    )
+
+
+def create_user(
+    connection: Connection, tenant: str, user_name: str, display_name: str, password: str, now: float
+) -> Principal:
+    """Create a user. Hashing the password takes tens of milliseconds.
+
+    Args:
+        connection: the open transaction.
+        tenant: the tenant's GUID or verified domain.
+        user_name: ``name@domain``; the domain must be the tenant's.
+        display_name: how pages greet the user.
+        password: 8 to 256 characters.
+        now: unix seconds.
+
+    Raises:
+        DirectoryError: no such tenant, a malformed or taken name, a foreign domain.
+        WeakPassword: the password cannot be used.
+    """
+    home = tenants.named(connection, tenant)
+    if home is None:
+        raise DirectoryError(f"There is no tenant '{tenant}'. 'landbridge tenant create' makes one.")
+    if not _USER_NAME.fullmatch(user_name):
+        raise DirectoryError(f"'{user_name}' is not a user name such as 'anna@{home.default_domain}'.")
+    if user_name.rpartition("@")[2].lower() != home.default_domain.lower():
+        raise DirectoryError(f"'{user_name}' must end in '@{home.default_domain}', the domain of the tenant.")
+    if principals.by_user_name(connection, user_name) is not None:
+        raise DirectoryError(f"There is a user '{user_name}' already.")
+    user = _principal(home.tenant_id, USER, display_name or user_name, now)._replace(
+        user_name=user_name, user_name_key=user_name.lower()
+    )
+    principals.add(connection, user)
+    verifier = hash_password(password)
+    principals.add_credential(connection, _credential(user.object_id, PASSWORD, verifier, now, None))
+    return user
+
+
+def reset_password(connection: Connection, user_name: str, password: str, now: float) -> Principal:
+    """Replace a user's password and end all of the user's refresh tokens.
+
+    Access tokens that are out live on for at most an hour: disable the user to stop them.
+
+    Raises:
+        DirectoryError: there is no such user.
+        WeakPassword: the password cannot be used.
+    """
+    user = principals.by_user_name(connection, user_name)
+    if user is None:
+        raise DirectoryError(f"There is no user '{user_name}'.")
+    verifier = hash_password(password)
+    principals.remove_credentials(connection, user.object_id, PASSWORD)
+    principals.add_credential(connection, _credential(user.object_id, PASSWORD, verifier, now, None))
+    sign_in.revoke_all(connection, user.object_id, now)
+    return user
+
+
+def create_service_principal(
+    connection: Connection,
+    tenant_id: str,
+    display_name: str,
+    now: float,
+    secret: str | None = None,
+    days: float = SECRET_DAYS,
+) -> tuple[str, str, str]:
+    """Create a service principal with a secret; return object id, application id and secret.
+
+    The secret is not kept: this is the only time it is known. It must be machine-made,
+    because it is stored under a fast hash.
+
+    Raises:
+        DirectoryError: the display name or the secret cannot be used.
+    """
+    if secret is not None and len(secret) < 32:
+        raise DirectoryError("A secret is machine-made and has at least 32 characters.")
+    chosen = secret or new_secret()
+    app = _principal(tenant_id, SERVICE_PRINCIPAL, display_name, now)._replace(app_id=str(uuid.uuid4()))
+    principals.add(connection, app)
+    principals.add_credential(
+        connection, _credential(app.object_id, SECRET, hash_secret(chosen), now, now + days * DAY)
+    )
+    return app.object_id, app.app_id or "", chosen
+
+
+def service_principal(connection: Connection, name: str, tenant_id: str | None = None) -> Principal:
+    """Return the service principal with this application id, object id or unique display name.
+
+    Raises:
+        DirectoryError: there is none, or several have that display name.
+    """
+    found = principals.by_app_id(connection, name) or principals.get(connection, name.lower())
+    if found is not None and found.kind == SERVICE_PRINCIPAL:
+        return found
+    same = [
+        one
+        for one in principals.of_kind(connection, SERVICE_PRINCIPAL, tenant_id)
+        if one.display_name.lower() == name.lower()
+    ]
+    if not same:
+        raise DirectoryError(f"There is no service principal '{name}'. 'landbridge sp list' shows all.")
+    if len(same) > 1:
+        raise DirectoryError(f"{len(same)} service principals are called '{name}': give the application id.")
+    return same[0]
+
+
+def reset_secret(connection: Connection, object_id: str, now: float, days: float = SECRET_DAYS) -> str:
+    """Replace all secrets of a service principal by a new one, and return it.
+
+    Raises:
+        DirectoryError: there is no such service principal.
+    """
+    found = principals.get(connection, object_id)
+    if found is None or found.kind != SERVICE_PRINCIPAL:
+        raise DirectoryError(f"There is no service principal '{object_id}'.")
+    secret = new_secret()
+    principals.remove_credentials(connection, object_id, SECRET)
+    principals.add_credential(
+        connection, _credential(object_id, SECRET, hash_secret(secret), now, now + days * DAY)
+    )
+    return secret
+
+
+def list_service_principals(connection: Connection, tenant_id: str | None = None) -> list[Principal]:
+    """Return the service principals of a tenant, or of all."""
+    return principals.of_kind(connection, SERVICE_PRINCIPAL, tenant_id)
+
+
+def list_users(connection: Connection, tenant_id: str | None = None) -> list[Principal]:
+    """Return the users of a tenant, or of all."""
+    return principals.of_kind(connection, USER, tenant_id)
+
+
+def create_managed_identity(
+    connection: Connection, tenant_id: str, resource_key: str, display_name: str, now: float
+) -> Principal:
+    """Create the identity of a resource. It has no secret: its machine proves itself by a certificate.
+
+    Raises:
+        DirectoryError: the resource has an identity already.
+    """
+    if principals.by_resource(connection, resource_key) is not None:
+        raise DirectoryError(f"The resource '{resource_key}' has an identity already.")
+    identity = _principal(tenant_id, MANAGED_IDENTITY, display_name, now)._replace(
+        app_id=str(uuid.uuid4()), resource_key=resource_key
+    )
+    principals.add(connection, identity)
+    return identity
+
+
+def set_enabled(connection: Connection, object_id: str, enabled: bool, now: float) -> None:
+    """Let a principal in or keep it out; one that is kept out loses its refresh tokens, too."""
+    principals.set_enabled(connection, object_id, enabled)
+    if not enabled:
+        sign_in.revoke_all(connection, object_id, now)
+
+
+def delete_principal(connection: Connection, object_id: str) -> None:
+    """Remove a principal and everything that it could sign in with. Safe to run again."""
+    principals.remove(connection, object_id)
