@@ -1,0 +1,256 @@
+"""HTTPS listeners: one port for the web application and the relay.
+
+uvicorn's HTTP protocol parses requests and runs the application; WebSocket upgrades are
+handed over, transport and all, to the relay, so its bytes never pass ASGI. TLS is
+aiofastnet's, for less CPU per byte and because it copies what it must queue.
+
+Everything before authentication is bounded here: TLS handshakes, request heads (time and
+size) and bodies (time).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import aiofastnet
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from landbridge_server.relay.broker import Broker
+from landbridge_server.relay.protocol import upgraded_to
+
+Application = Callable[..., Any]
+"""An ASGI application."""
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds; ``head_size`` in bytes. ``grace`` is how long a shutdown waits for answers."""
+
+    handshake: float = 15.0
+    head: float = 15.0
+    body: float = 60.0
+    keep_alive: int = 30
+    grace: float = 5.0
+    head_size: int = 64 * 1024
+
+
+class _HeadTooLarge(ValueError):
+    """Raised inside the parser, which turns it into a 400."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with deadlines for a request that does not arrive."""
+
+    deadlines = Deadlines()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._arm(self.deadlines.head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; refuse a head that does not end within its limit."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if not self._in_head:
+            self._head_bytes = 0
+        elif self._head_bytes > self.deadlines.head_size:
+            self._answer(431, "Request Header Fields Too Large")
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the transport over; from here on the relay bounds it."""
+        self._disarm()
+        super().handle_websocket_upgrade()
+
+    def on_message_begin(self) -> None:
+        """Expect the head of a request."""
+        super().on_message_begin()
+        self._in_head = True
+        self._header_bytes = 0
+        if self._deadline is None:
+            self._arm(self.deadlines.head)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; raise if they are too large even though they came in one read."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        if len(self.url) + self._header_bytes > self.deadlines.head_size or len(self.headers) > 256:
+            raise _HeadTooLarge
+
+    def on_headers_complete(self) -> None:
+        """Expect the body."""
+        self._in_head = False
+        self._arm(self.deadlines.body)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect nothing: the answer is ours."""
+        self._disarm()
+        super().on_message_complete()
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(seconds, self._late)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        if self._in_head:
+            self._answer(408, "Request Timeout")
+        else:
+            self.transport.close()  # an answer may be under way: nothing can be put before it
+
+    def _answer(self, status: int, text: str) -> None:
+        if not self.transport.is_closing():
+            head = f"HTTP/1.1 {status} {text}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            self.transport.write(head.encode())
+            self.transport.close()
+
+
+@dataclass
+class Listener:
+    """A listener that serves. ``port`` is the real one where 0 was asked for."""
+
+    host: str
+    port: int
+
+
+def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return a TLS context for a server: TLS 1.2 and newer, HTTP/1.1."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def reload_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Use a renewed certificate for every handshake from now on; open connections stay."""
+    context.load_cert_chain(certificate, key)
+
+
+def _without_upgrade(app: Application) -> Application:
+    """Answer plain requests below ``/$hc/`` here: the application does not know the relay."""
+
+    async def guarded(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not scope["path"].lower().startswith("/$hc/"):
+            await app(scope, receive, send)
+            return
+        text = b"This address is a relay endpoint: it speaks WebSocket only. Send 'Upgrade: websocket'.\n"
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+
+    return guarded
+
+
+@asynccontextmanager
+async def listening(
+    app: Application,
+    broker: Broker,
+    ssl_context: ssl.SSLContext | None,
+    host: str,
+    port: int,
+    clock: Callable[[], float],
+    deadlines: Deadlines | None = None,
+) -> AsyncIterator[Listener]:
+    """Serve ``app`` and the relay on one port until the block ends.
+
+    ``clock`` is unix time, for the Date header. The lifespan of ``app`` is the caller's, as
+    two listeners may share it; so is ``broker.shut_down()``.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    limits = deadlines or Deadlines()
+    config = Config(
+        _without_upgrade(app),
+        http="httptools",
+        ws=upgraded_to(broker),  # type: ignore[arg-type]  # any callable that makes a protocol will do
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=limits.keep_alive,
+    )
+    config.load()
+    state = ServerState()
+    protocol = type("BoundHttpProtocol", (HttpProtocol,), {"deadlines": limits})
+    loop = asyncio.get_running_loop()
+    server = await aiofastnet.create_server(
+        loop,
+        lambda: protocol(config=config, server_state=state, app_state={}),
+        host,
+        port,
+        backlog=2048,
+        ssl=ssl_context,
+        ssl_handshake_timeout=limits.handshake if ssl_context else None,
+        ssl_shutdown_timeout=limits.grace if ssl_context else None,
+    )
+    date = _Date(loop, state, clock)
+    try:
+        yield Listener(host, server.sockets[0].getsockname()[1])
+    finally:
+        date.stop()
+        server.close()
+        await _drain(state, limits.grace)
+        await server.wait_closed()
+
+
+class _Date:
+    """Keeps the Date header, which RFC 9110 asks of a server with a clock."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, state: ServerState, clock: Callable[[], float]
+    ) -> None:
+        self._loop, self._state, self._clock = loop, state, clock
+        self._tick()
+
+    def _tick(self) -> None:
+        now = formatdate(self._clock(), usegmt=True).encode()
+        self._state.default_headers = [(b"date", now)]
+        self._timer = self._loop.call_later(1.0, self._tick)
+
+    def stop(self) -> None:
+        """End the ticking."""
+        self._timer.cancel()
+
+
+async def _drain(state: ServerState, grace: float) -> None:
+    """Let requests that are being answered end, then end what is left."""
+    for connection in list(state.connections):
+        connection.shutdown()
+    if state.tasks:
+        await asyncio.wait(list(state.tasks), timeout=grace)
+    for task in list(state.tasks):
+        task.cancel()
+    if state.tasks:
+        await asyncio.wait(list(state.tasks), timeout=grace)
+    for connection in list(state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0)

@@ -1,0 +1,379 @@
+"""The broker: which listeners stand, which senders wait, and who is joined with whom.
+
+A sender's way: ``connect`` offers it to the newest listener of its path, which dials the
+rendezvous within 30 s, where ``protocol`` takes it from ``pending`` and joins the two.
+A machine whose listener left a moment ago is waited for, then the answer is 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from landbridge_server.relay import sas
+from landbridge_server.relay.directory import RelayDirectory
+from landbridge_server.relay.limits import Limits
+from landbridge_server.relay.sockets import ControlSocket, DataSocket
+from landbridge_wire import hybrid_connections as wire
+from landbridge_wire import websocket
+
+
+class Refusal(Exception):
+    """An opening request is answered with this status and reason instead of a 101."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Sender(Protocol):
+    """A sender whose 101 has not been sent yet."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Its transport, which goes to the session."""
+        ...
+
+    def switch(self, protocol: str) -> None:
+        """Send its 101, naming ``protocol`` if it had offered that."""
+        ...
+
+    def replay(self) -> None:
+        """Give what it sent too early to the transport's new protocol."""
+        ...
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answer it with a status and end it."""
+        ...
+
+
+class Pending:
+    """A sender that waits for a listener. ``rendezvous`` is its secret, single-use address."""
+
+    __slots__ = ("headers", "id", "path", "query", "remote", "rendezvous", "sender", "suffix", "timer", "who")
+
+    def __init__(self, path: str, suffix: str, target: wire.Target, who: str, sender: Sender) -> None:
+        self.path = path
+        self.suffix = suffix
+        self.query = target.query
+        self.id = target.id[:128] or str(uuid.uuid4())
+        self.who = who
+        self.sender = sender
+        self.headers: dict[str, str] = {}
+        self.remote = ("", 0)
+        self.rendezvous = secrets.token_urlsafe(32)
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Session:
+    """Two joined sockets: the sender's and the machine's."""
+
+    __slots__ = ("listener", "path", "sender", "who")
+
+    def __init__(self, path: str, who: str, sender: DataSocket, listener: DataSocket) -> None:
+        self.path = path
+        self.who = who
+        self.sender = sender
+        self.listener = listener
+
+
+class Broker:
+    """Belongs to one event loop; everything is in memory and bounded by ``Limits``.
+
+    ``hosts`` are the names under which tokens may know this relay, lower case, without a
+    port (empty: any). ``clock`` is unix time, for tokens. The callbacks may be replaced
+    until the first listener comes; ``on_heartbeat`` may raise ``ValueError``, which closes
+    the channel.
+    """
+
+    def __init__(
+        self,
+        directory: RelayDirectory,
+        master: bytes,
+        clock: Callable[[], float],
+        hosts: Collection[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.clock = clock
+        self.held = 0  # refused listeners that still wait for their answer
+        self.on_listener_up: Callable[[str], None] = lambda path: None
+        self.on_listener_down: Callable[[str], None] = lambda path: None
+        self.on_heartbeat: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda path, body: None
+        self.offline_since: Callable[[str], float | None] = lambda path: None
+        self._directory = directory
+        self._master = master
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._started = clock()
+        self._listeners: dict[str, list[ControlSocket]] = {}
+        self._left: dict[str, float] = {}  # path -> when its last listener left
+        self._pending: dict[str, Pending] = {}  # by rendezvous
+        self._waiting: dict[str, list[Pending]] = {}  # by path, all of them
+        self._waiting_total = 0
+        self._sessions: dict[str, set[Session]] = {}
+
+    # -- for the rest of the control plane
+
+    def listening(self, path: str) -> bool:
+        """Tell whether a control channel of ``path`` stands."""
+        return path in self._listeners
+
+    def sessions(self, path: str) -> int:
+        """Return how many senders are joined with the machine at ``path``."""
+        return len(self._sessions.get(path, ()))
+
+    def close(self, path: str, code: int = websocket.GOING_AWAY) -> None:
+        """End everything of ``path``: its listeners, those who wait, and the sessions."""
+        for listener in list(self._listeners.get(path, ())):
+            listener.close(code, "The hybrid connection was deleted or disabled.")
+        for pending in list(self._waiting.get(path, ())):
+            self._refuse(pending, 404, self.not_there(path))
+        for session in list(self._sessions.get(path, ())):
+            self._end(session, "The machine was removed.")
+
+    def recheck(self) -> None:
+        """Ask the directory again for everything that stands; end what it no longer allows.
+
+        Call it after role assignments or principals have changed: a session that is open
+        would otherwise outlive the right to open it.
+        """
+        for path in {*self._listeners, *self._waiting, *self._sessions}:
+            if self._directory.entity(path) is None:
+                self.close(path)
+                continue
+            allowed: dict[str, bool] = {}
+            for entry in [*self._waiting.get(path, ()), *self._sessions.get(path, ())]:
+                if entry.who not in allowed:
+                    allowed[entry.who] = self._directory.may_send(entry.who, path)
+                if allowed[entry.who]:
+                    continue
+                if isinstance(entry, Pending):
+                    self._refuse(entry, 403, wire.UNAUTHORIZED_SEND)
+                else:
+                    self._end(entry, "The right to connect to this machine was taken away.")
+
+    def shut_down(self) -> None:
+        """End everything: the process stops."""
+        for path in {*self._listeners, *self._waiting, *self._sessions}:
+            for listener in list(self._listeners.get(path, ())):
+                listener.close(websocket.GOING_AWAY, "The relay is going away.")
+            for pending in list(self._waiting.get(path, ())):
+                self._refuse(pending, 503, "The relay is going away.")
+            for session in list(self._sessions.get(path, ())):
+                self._end(session, "The relay is going away.")
+
+    # -- admission
+
+    def admit_listener(self, token: str, path: str) -> sas.Grant:
+        """Verify a listener's token and that its machine is there.
+
+        Raises:
+            Refusal: 401, 403 or 404.
+        """
+        grant = self._verify(token, path)
+        if not grant.listens:
+            raise Refusal(403, wire.UNAUTHORIZED_LISTEN)
+        if self._directory.entity(path) is None:
+            raise Refusal(404, self.not_there(path))
+        if len(self._listeners.get(path, ())) >= self.limits.listeners_per_path:
+            raise Refusal(403, f"At most {self.limits.listeners_per_path} listeners may stand at once.")
+        return grant
+
+    def admit_sender(self, token: str, path: str) -> str:
+        """Verify a sender's token and return the sender's object id.
+
+        Raises:
+            Refusal: 401, 403 or 404.
+        """
+        who = self._verify(token, path).sender
+        if who is None:
+            raise Refusal(403, wire.UNAUTHORIZED_SEND)
+        if self._directory.entity(path) is None:
+            raise Refusal(404, self.not_there(path))
+        if not self._directory.may_send(who, path):
+            raise Refusal(403, wire.UNAUTHORIZED_SEND)
+        return who
+
+    def _verify(self, token: str, path: str) -> sas.Grant:
+        try:
+            return sas.verify(token, self._master, path, self._hosts, self.clock())
+        except sas.SasError as error:
+            raise Refusal(error.status, error.reason) from None
+
+    def not_there(self, path: str, since: float | None = None) -> str:
+        """Return the reason text of a 404 (contract B2), with what we know of the machine."""
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        tail = wire.tracking(f"{uuid.uuid4()}_G0", f"sb://{path}", now.isoformat(timespec="seconds")[:19])
+        known = ""
+        if since is not None:
+            when = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")[:19]
+            known = f" The machine is offline since {when}Z."
+        return f"{wire.ENDPOINT_DOES_NOT_EXIST}{known} {tail}"
+
+    # -- listeners
+
+    def attach(self, listener: ControlSocket) -> None:
+        """Take a listener whose 101 was sent; senders that wait are offered to it."""
+        standing = self._listeners.setdefault(listener.path, [])
+        standing.append(listener)
+        if len(standing) == 1:
+            self._left.pop(listener.path, None)
+            self.on_listener_up(listener.path)
+        for pending in list(self._waiting.get(listener.path, ())):
+            if pending.rendezvous not in self._pending:
+                self._offer(pending)
+
+    def detach(self, listener: ControlSocket) -> None:
+        """Forget a listener that is gone."""
+        standing = self._listeners.get(listener.path, [])
+        if listener in standing:
+            standing.remove(listener)
+            if not standing:
+                del self._listeners[listener.path]
+                self._note_left(listener.path)
+                self.on_listener_down(listener.path)
+
+    def _note_left(self, path: str) -> None:
+        """Remember a departure for ``recent`` seconds, so that the table does not grow."""
+        now = self.clock()
+        if len(self._left) >= 1024:
+            self._left = {p: at for p, at in self._left.items() if now - at < self.limits.recent}
+        self._left[path] = now
+
+    def handle(self, listener: ControlSocket, text: str) -> None:
+        """Act on a listener's message; one of an unknown kind is ignored.
+
+        Raises:
+            ValueError: the channel is to be closed with 1008.
+        """
+        kind, body = wire.parse_control(text)
+        if kind == "renewToken":
+            try:
+                grant = self.admit_renewal(str(body.get("token", "")), listener.path)
+            except Refusal as refusal:
+                raise ValueError(refusal.reason) from None
+            listener.renew(grant.expires_on)
+        elif kind == wire.HEARTBEAT:
+            reply = self.on_heartbeat(listener.path, body)
+            if reply is not None:
+                listener.send(wire.heartbeat_reply_message(reply))
+
+    def admit_renewal(self, token: str, path: str) -> sas.Grant:
+        """Verify a token with which a standing listener prolongs its stay.
+
+        Raises:
+            Refusal: it is not a Listen token of this path, or the machine is gone.
+        """
+        grant = self._verify(token, path)
+        if not grant.listens or self._directory.entity(path) is None:
+            raise Refusal(403, wire.UNAUTHORIZED_LISTEN)
+        return grant
+
+    # -- senders
+
+    def connect(self, pending: Pending) -> None:
+        """Offer a sender to a listener, or hold it for one that should come back soon.
+
+        Raises:
+            Refusal: 404 without a listener, 503 when too many wait.
+        """
+        path, limits = pending.path, self.limits
+        waiting = len(self._waiting.get(path, ()))
+        if waiting >= limits.pending_per_path or self._waiting_total >= limits.pending_total:
+            raise Refusal(503, "Too many connections wait for this machine. Try again in a moment.")
+        if len(self._sessions.get(path, ())) >= limits.sessions_per_path:
+            raise Refusal(503, f"This machine already has {limits.sessions_per_path} sessions.")
+        self._waiting.setdefault(path, []).append(pending)
+        self._waiting_total += 1
+        if self._offer(pending):
+            return
+        if self.clock() - self._left.get(path, self._started) >= limits.recent:
+            self.forget(pending)
+            raise Refusal(404, self.not_there(path, self.offline_since(path)))
+        loop = asyncio.get_running_loop()
+        pending.timer = loop.call_later(limits.hold, self._gone, pending)
+
+    def _offer(self, pending: Pending) -> bool:
+        """Send ``accept`` to the newest listener that takes it.
+
+        The newest: an older one may be the dead end of a connection that was cut.
+        """
+        path = f"{pending.path}/{pending.suffix}" if pending.suffix else pending.path
+        for listener in reversed(self._listeners.get(pending.path, [])):
+            address = wire.address(listener.base, path, wire.ACCEPT, pending.rendezvous, pending.query)
+            remote = pending.remote if pending.remote[0] else None
+            if listener.send(wire.accept_message(address, pending.id, pending.headers, remote)):
+                if pending.timer is not None:
+                    pending.timer.cancel()
+                self._pending[pending.rendezvous] = pending
+                loop = asyncio.get_running_loop()
+                pending.timer = loop.call_later(self.limits.rendezvous, self._late, pending)
+                return True
+        return False
+
+    def _gone(self, pending: Pending) -> None:
+        self._refuse(pending, 404, self.not_there(pending.path, self.offline_since(pending.path)))
+
+    def _late(self, pending: Pending) -> None:
+        text = f"The machine did not answer within {self.limits.rendezvous:.0f} s."
+        self._refuse(pending, 504, text)
+
+    def _refuse(self, pending: Pending, status: int, reason: str) -> None:
+        self.forget(pending)
+        pending.sender.refuse(status, reason)
+
+    def forget(self, pending: Pending) -> None:
+        """Drop a sender that waits no longer; its address is void from now on."""
+        if pending.timer is not None:
+            pending.timer.cancel()
+        self._pending.pop(pending.rendezvous, None)
+        waiting = self._waiting.get(pending.path, [])
+        if pending in waiting:
+            waiting.remove(pending)
+            self._waiting_total -= 1
+        if not waiting:
+            self._waiting.pop(pending.path, None)
+
+    def take(self, rendezvous: str, path: str) -> Pending:
+        """Return the sender that waits at an address, which is void afterwards.
+
+        Raises:
+            Refusal: 404, unknown, used, or too late.
+        """
+        pending = self._pending.get(rendezvous)
+        if pending is None or pending.path != path:
+            raise Refusal(404, self.not_there(path))
+        self.forget(pending)
+        return pending
+
+    # -- sessions
+
+    def join(self, pending: Pending, sender: asyncio.Transport, listener: asyncio.Transport) -> None:
+        """Splice two transports whose 101s were sent; they belong to the session from now on."""
+
+        def ended() -> None:
+            standing.discard(session)
+            if not standing and self._sessions.get(pending.path) is standing:
+                del self._sessions[pending.path]
+
+        one = DataSocket(sender, self.limits, listens=False, ended=ended)
+        other = DataSocket(listener, self.limits, listens=True, ended=ended)
+        DataSocket.splice(one, other)
+        session = Session(pending.path, pending.who, one, other)
+        standing = self._sessions.setdefault(pending.path, set())
+        standing.add(session)
+        sender.set_protocol(one)
+        listener.set_protocol(other)
+
+    def _end(self, session: Session, why: str) -> None:
+        session.sender.close(websocket.POLICY_VIOLATION, why)
+        session.listener.close(websocket.GOING_AWAY, why)
+
+    def paths(self) -> Iterator[str]:
+        """Yield the paths that have a listener now."""
+        yield from self._listeners
