@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from landbridge_wire.websocket import HandshakeError, build_head, head_length, parse_head
+from landbridge_wire.upgrade import HandshakeError, build_head, head_length, parse_head
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from landbridge_agent.dial import Dialer, Unreachable, split_https
-from landbridge_wire.websocket import Head, HandshakeError, build_head, parse_head
+from landbridge_wire.upgrade import Head, HandshakeError, build_head, parse_head
 
 REQUEST_SECONDS = 60.0
 """How long a request and its whole answer may take."""
@@ -72,8 +72,9 @@ class Response(NamedTuple):
         """Return the server's clock (unix seconds) from ``Date``, or None."""
         from email.utils import parsedate_to_datetime  # 1.3 MiB that the daemon can do without
 
+        date = self.head.get("Date")
         try:
-            return parsedate_to_datetime(self.head.get("Date")).timestamp()
+            return parsedate_to_datetime(date).timestamp() if date else None
         except ValueError:
             return None
 

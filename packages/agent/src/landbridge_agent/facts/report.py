@@ -1,0 +1,126 @@
+"""All facts together, in the shape of a machine's ``properties`` in ARM."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from landbridge_agent.facts import dmi, network, os_release, processors, ssh_host_keys
+from landbridge_agent.facts.dmi import Dmi
+from landbridge_agent.facts.network import Interface
+from landbridge_agent.facts.os_release import OsRelease
+from landbridge_agent.facts.processors import Processors
+from landbridge_agent.local_config import Incoming
+from landbridge_agent.version import AGENT_VERSION
+
+SSH_PORT = 22
+
+
+class Sources(NamedTuple):
+    """What the sources gave."""
+
+    os_release: OsRelease
+    kernel: str
+    architecture: str
+    fqdn: str
+    dmi: Dmi
+    processors: Processors
+    memory: int
+    interfaces: Sequence[Interface]
+    host_keys: Mapping[int, Sequence[str]]
+
+
+def gather(incoming: Incoming) -> Sources:
+    """Read every source; may take seconds, as programs are run."""
+    uname = platform.uname()
+    return Sources(
+        os_release=os_release.read(),
+        kernel=uname.release,
+        architecture=uname.machine,
+        fqdn=socket.getfqdn(),
+        dmi=dmi.read(),
+        processors=processors.read(),
+        memory=processors.read_memory(),
+        interfaces=network.read(),
+        host_keys=ssh_host_keys.read(incoming.ports or (SSH_PORT,)) if incoming.enabled else {},
+    )
+
+
+def build(sources: Sources, incoming: Incoming, proxy_url: str) -> dict[str, Any]:
+    """Return the facts object. Pure; the same sources give the same object."""
+    domain = sources.fqdn.partition(".")[2]
+    return {
+        "osName": "linux",
+        "osType": "linux",
+        "osVersion": sources.kernel,
+        "osSku": sources.os_release.pretty_name or "unknown",
+        "osEdition": "unknown",
+        "osProfile": {"computerName": sources.fqdn.partition(".")[0]},
+        "machineFqdn": sources.fqdn,
+        "dnsFqdn": sources.fqdn,
+        "domainName": domain or "unknown",
+        "adFqdn": "unknown",
+        "vmUuid": sources.dmi.uuid,
+        "agentVersion": AGENT_VERSION,
+        "cloudMetadata": {"provider": "N/A"},
+        "hardwareProfile": {
+            "totalPhysicalMemoryInBytes": sources.memory,
+            "numberOfCpuSockets": sources.processors.sockets,
+            "processors": [
+                {"name": name, "numberOfCores": sources.processors.cores} for name in sources.processors.names
+            ],
+        },
+        "detectedProperties": _detected(sources),
+        "networkProfile": {"networkInterfaces": [_interface(one) for one in sources.interfaces]},
+        "agentConfiguration": {
+            "proxyUrl": proxy_url,
+            "proxyBypass": [],
+            "incomingConnectionsPorts": [str(port) for port in incoming.ports],
+            "incomingConnectionsEnabled": "true" if incoming.enabled else "false",
+            "extensionsAllowList": [],
+            "extensionsBlockList": [],
+            "extensionsEnabled": "false",
+            "guestConfigurationEnabled": "false",
+            "configMode": "full",
+        },
+    }
+
+
+def _detected(sources: Sources) -> dict[str, str]:
+    """All text, as the original has it; empty answers are left out."""
+    gigabytes = f"{sources.memory / 2**30:.0f}" if sources.memory else ""
+    found = {
+        "architecture": sources.architecture,
+        "cloudprovider": "N/A",
+        "coreCount": str(sources.processors.cores),
+        "logicalCoreCount": str(sources.processors.logical),
+        "processorCount": str(sources.processors.sockets),
+        "processorNames": ",".join(sources.processors.names),
+        "manufacturer": sources.dmi.manufacturer,
+        "model": sources.dmi.model,
+        "serialNumber": sources.dmi.serial,
+        "distribution": sources.os_release.id,
+        "distributionVersion": sources.os_release.version_id,
+        "totalPhysicalMemoryInBytes": str(sources.memory),
+        "totalPhysicalMemoryInGigabytes": gigabytes,
+    }
+    for port, keys in sources.host_keys.items():
+        found[f"sshHostKeys:{port}"] = "\n".join(keys)
+    return {name: value for name, value in found.items() if value}
+
+
+def _interface(interface: Interface) -> dict[str, Any]:
+    return {
+        "name": interface.name,
+        "macAddress": interface.mac,
+        "ipAddresses": [
+            {
+                "address": one.address,
+                "ipAddressVersion": one.version,
+                "subnet": {"addressPrefix": f"{one.address}/{one.prefix}"},
+            }
+            for one in interface.addresses
+        ],
+    }
