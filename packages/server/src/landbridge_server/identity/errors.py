@@ -54,7 +54,9 @@ REFUSALS: dict[int, Refusal] = {
         ),
         Refusal("access_denied", 65004, "The sign-in was declined on the page."),
         Refusal("invalid_grant", 70000, "Provided grant is invalid or malformed."),
-        Refusal("unsupported_grant_type", 70003, "The app requested an unsupported grant type '{grant}'."),
+        Refusal(
+            "unsupported_grant_type", 70003, "The app requested an unsupported grant type '{grant}'.{hint}"
+        ),
         Refusal(
             "invalid_scope",
             70011,

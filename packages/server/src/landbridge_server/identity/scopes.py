@@ -23,17 +23,16 @@ class Scope:
     audience: str
     resource_scopes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    v1: bool = False
 
     @property
     def openid(self) -> bool:
-        """Whether an id_token was asked for. v1 requests of users always get one."""
-        return self.v1 or "openid" in self.words
+        """Whether an id_token was asked for."""
+        return "openid" in self.words
 
     @property
     def offline(self) -> bool:
-        """Whether a refresh token was asked for. v1 requests of users always get one."""
-        return self.v1 or "offline_access" in self.words
+        """Whether a refresh token was asked for."""
+        return "offline_access" in self.words
 
     @property
     def granted(self) -> str:
@@ -86,9 +85,11 @@ def parse(text: str) -> Scope:
 def parse_resource(text: str) -> Scope:
     """Read the value of v1's ``resource``: the audience itself.
 
+    v1 knows no scopes: a user's sign-in always brings an id_token and a refresh token.
+
     Raises:
         OAuthError: 70011, it holds a space or is too long.
     """
     if len(text) > LIMIT or len(text.split()) != 1 or text != text.strip():
         raise _invalid("The parameter 'resource' must be one resource.")
-    return Scope(text, (text + "/.default",), (), v1=True)
+    return Scope(text, (text + "/.default",), ("openid", "profile", "offline_access"))

@@ -1,0 +1,111 @@
+"""What every grant needs: the directory, the audiences, the tenants and the checks of passwords."""
+
+from __future__ import annotations
+
+from landbridge_server.config import Endpoints
+from landbridge_server.identity.assertions import SeenAssertions
+from landbridge_server.identity.attempts import AttemptLimiter
+from landbridge_server.identity.authentication import Membership, own_tenant
+from landbridge_server.identity.errors import refuse
+from landbridge_server.identity.keys import Clock, SigningKeys
+from landbridge_server.identity.passwords import PasswordChecker
+from landbridge_server.identity.scopes import Scope
+from landbridge_server.identity.tenancy import Authority, Tenancy
+from landbridge_server.identity.tokens import TokenIssuer
+from landbridge_server.store import principals
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.principals import MANAGED_IDENTITY, PASSWORD, USER, Principal
+from landbridge_wire.agent_api import AUDIENCE as AGENT_AUDIENCE
+
+PASSWORD_ATTEMPTS = 10
+PASSWORD_SECONDS = 300.0
+USER_NAME_LIMIT = 320
+
+
+class IdentityService:
+    """The parts that the grants share. One per control plane."""
+
+    def __init__(
+        self,
+        db: Database,
+        endpoints: Endpoints,
+        keys: SigningKeys,
+        clock: Clock,
+        membership: Membership = own_tenant,
+    ) -> None:
+        """Serve the principals in ``db`` under the names ``endpoints``.
+
+        ``membership`` says in which tenants a principal may act; as for ``Authenticator``.
+        """
+        self.db = db
+        self.endpoints = endpoints
+        self.keys = keys
+        self.clock = clock
+        self.membership = membership
+        self.tenancy = Tenancy(db)
+        self.issuer = TokenIssuer(keys, endpoints, clock)
+        self.seen_assertions = SeenAssertions()
+        self.password_attempts = AttemptLimiter(clock, PASSWORD_ATTEMPTS, PASSWORD_SECONDS)
+        self._passwords = PasswordChecker()
+        graph = endpoints.graph.rstrip("/")
+        self._graph = frozenset({graph, graph + "/"})
+
+    def is_graph(self, audience: str) -> bool:
+        """Say whether an audience is the directory's own API."""
+        return audience in self._graph
+
+    def audience(self, scope: Scope, kind: str | None = None) -> str:
+        """Return the audience for a scope; a sign-in without one is for Graph, as in Azure.
+
+        ``kind`` is the principal's, or nothing while nobody has signed in.
+
+        Raises:
+            OAuthError: 500011, the cloud has no such resource for this kind of principal.
+        """
+        wanted = scope.audience or self.endpoints.graph
+        if wanted in self.endpoints.audiences or wanted in self._graph:
+            return wanted
+        if wanted == AGENT_AUDIENCE and kind == MANAGED_IDENTITY:
+            return wanted
+        known = f"'{self.endpoints.audience}' and '{self.endpoints.graph}'"
+        raise refuse(500011, resource=wanted[:200], known=known)
+
+    def tenant_of(self, connection: Connection, authority: Authority, principal: Principal) -> str:
+        """Return the tenant in which a principal gets its token.
+
+        Raises:
+            OAuthError: 50020 or 700016, it does not belong to the tenant that it asked.
+        """
+        wanted = authority.tenant_id or principal.tenant_id
+        if self.membership(connection, principal, wanted):
+            return wanted
+        if principal.kind == USER:
+            raise refuse(50020, user=principal.label, tenant=wanted)
+        raise refuse(700016, app=principal.label, tenant=wanted)
+
+    async def check_password(self, user_name: str, password: str) -> Principal:
+        """Return the user whose name and password these are.
+
+        Raises:
+            OAuthError: 50126 for a wrong name or password alike, 50053 after too many of
+                them, 50057 for a disabled user, 90033 when too many sign in at once.
+        """
+        name = user_name.strip().lower()[: USER_NAME_LIMIT + 1]
+        wait = self.password_attempts.begin(name)
+        if wait:
+            raise refuse(50053, seconds=wait, retry_after=wait)
+        user, verifier = self.db.read(lambda connection: _user(connection, name))
+        if not await self._passwords.matches(password, verifier) or user is None:
+            raise refuse(50126)
+        self.password_attempts.succeeded(name)
+        if not user.enabled:
+            raise refuse(50057)
+        return user
+
+
+def _user(connection: Connection, name: str) -> tuple[Principal | None, str | None]:
+    user = principals.by_user_name(connection, name)
+    if user is None:
+        return None, None
+    verifiers = principals.credentials_of(connection, user.object_id, PASSWORD)
+    return user, verifiers[0].verifier if verifiers else None

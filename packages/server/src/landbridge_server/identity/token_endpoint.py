@@ -1,0 +1,81 @@
+"""The token endpoint: picks the grant, and writes the answer that msal and the SDKs read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from landbridge_server.identity import grants
+from landbridge_server.identity.errors import refuse
+from landbridge_server.identity.forms import need
+from landbridge_server.identity.grants import Granted, TokenRequest
+from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.tokens import AGENT_LIFETIME, LIFETIME
+from landbridge_server.store.principals import USER, Principal
+from landbridge_wire.agent_api import AUDIENCE as AGENT_AUDIENCE
+
+Grant = Callable[[IdentityService, TokenRequest], Awaitable[Granted]]
+
+GRANTS: dict[str, Grant] = {
+    "client_credentials": grants.client_credentials,
+    "password": grants.password,
+    "refresh_token": grants.refresh,
+    "urn:ietf:params:oauth:grant-type:device_code": grants.device,
+    "device_code": grants.device,  # v1's name
+}
+
+NO_BROWSER = " Sign-in through the browser is not available yet: use 'az login --use-device-code'."
+
+
+async def answer(service: IdentityService, request: TokenRequest) -> dict[str, Any]:
+    """Return the body of a token response (RFC 6749 section 5.1).
+
+    Raises:
+        OAuthError: the grant is not known, or it refuses.
+    """
+    name = need(request.form, "grant_type")
+    grant = GRANTS.get(name)
+    if grant is None:
+        hint = NO_BROWSER if name == "authorization_code" else ""
+        raise refuse(70003, grant=name[:100], hint=hint)
+    return _body(service, request, await grant(service, request))
+
+
+def _body(service: IdentityService, request: TokenRequest, granted: Granted) -> dict[str, Any]:
+    lifetime = AGENT_LIFETIME if granted.audience == AGENT_AUDIENCE else LIFETIME
+    token = service.issuer.access_token(
+        granted.principal, granted.tenant_id, granted.audience, granted.client_id, lifetime
+    )
+    body: dict[str, Any] = {
+        "token_type": "Bearer",
+        "expires_in": lifetime,
+        "ext_expires_in": lifetime,
+        "access_token": token,
+    }
+    if "resource" in request.form:  # v1 clients read these
+        now = int(service.clock())
+        body |= {"resource": granted.audience, "not_before": now, "expires_on": now + lifetime}
+    if granted.principal.kind == USER:
+        body |= _user_members(service, request, granted)
+    return body
+
+
+def _user_members(service: IdentityService, request: TokenRequest, granted: Granted) -> dict[str, Any]:
+    members: dict[str, Any] = {"scope": granted.scope.granted}
+    if granted.refresh_token:
+        members["refresh_token"] = granted.refresh_token
+    if granted.scope.openid:
+        members["id_token"] = service.issuer.id_token(
+            granted.principal, granted.tenant_id, granted.client_id, adfs=request.authority.adfs
+        )
+    if request.form.get("client_info") == "1":
+        members["client_info"] = client_info(granted.principal)
+    return members
+
+
+def client_info(user: Principal) -> str:
+    """Return msal's account id: the same for a user in whatever tenant the token is for."""
+    text = json.dumps({"uid": user.object_id, "utid": user.tenant_id}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
