@@ -26,11 +26,17 @@ SECRET_DAYS = 365
 DAY = 86400.0
 
 _USER_NAME = re.compile(r"[A-Za-z0-9!#$&'*+./=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME_LIMIT = 256
 
 
 class DirectoryError(ValueError):
     """The directory cannot do what is asked; the text says why and what to do."""
+
+
+def is_label(text: str) -> bool:
+    """Say whether a text is one label of a domain name, in lower case."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def _principal(tenant_id: str, kind: str, display_name: str, now: float) -> Principal:

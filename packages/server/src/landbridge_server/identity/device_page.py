@@ -1,0 +1,134 @@
+"""The page on which a person approves a program's sign-in (RFC 8628 section 3.3).
+
+Two steps, each a plain form: the code; then who asks for what, with user name and
+password. Guessing is bounded three times: wrong codes for all visitors together, passwords
+per code, and passwords per user name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from landbridge_server.identity import device_code
+from landbridge_server.identity.attempts import AttemptLimiter
+from landbridge_server.identity.clients import PUBLIC_CLIENTS
+from landbridge_server.identity.csrf import FormGuard
+from landbridge_server.identity.errors import OAuthError
+from landbridge_server.identity.rendering import Page, render
+from landbridge_server.identity.scopes import parse
+from landbridge_server.identity.service import IdentityService
+from landbridge_server.store.database import Connection
+from landbridge_server.store.principals import Principal
+from landbridge_server.store.sign_in import DeviceCode
+
+WRONG_CODES = 300
+WRONG_CODE_SECONDS = 60.0
+PASSWORDS_PER_CODE = 10
+
+STALE = "This page was open for too long, or your browser does not accept its cookie. Enter the code again."
+UNKNOWN = (
+    "This code is not known or has ended. Compare it with what the program shows; "
+    "a code is good for 15 minutes, then start the sign-in again."
+)
+TEXTS = {
+    50020: "This account does not belong to the tenant that the program asked for.",
+    50057: "This account is disabled. Ask your administrator.",
+    50126: "The user name or the password is wrong.",
+}
+
+
+class DevicePage:
+    """Shows the forms and takes them back."""
+
+    def __init__(self, service: IdentityService) -> None:
+        """Approve the device codes of ``service``."""
+        self._service = service
+        self._guard = FormGuard()
+        self._wrong_codes = AttemptLimiter(service.clock, WRONG_CODES, WRONG_CODE_SECONDS)
+        self._passwords = AttemptLimiter(service.clock, PASSWORDS_PER_CODE, device_code.LIFETIME)
+
+    def start(self, unverified_cookie: str, error: str = "", *, status: int = 200, code: str = "") -> Page:
+        """Return the first step: the form for the code."""
+        cookie = self._guard.cookie(unverified_cookie)
+        html = render("device_code.html", csrf=self._guard.token(cookie), error=error, user_code=code[:32])
+        return Page(html, status, cookie)
+
+    async def submit(self, unverified_cookie: str, form: Mapping[str, str]) -> Page:
+        """Take either form and return what follows."""
+        if not self._guard.good(unverified_cookie, form.get("csrf", "")):
+            return self.start(unverified_cookie, STALE, status=403)
+        wait = self._wrong_codes.blocked("")
+        if wait:
+            return _too_many("Too many wrong codes were entered.", wait)
+        typed = form.get("user_code", "")
+        row = self._waiting(device_code.normalised(typed))
+        if row is None:
+            self._wrong_codes.begin("")
+            return self.start(unverified_cookie, UNKNOWN, status=400, code=typed)
+        if form.get("action") == "deny":
+            return await self._deny(row)
+        if "username" not in form and "password" not in form:
+            return self._sign_in_form(unverified_cookie, row, form)
+        return await self._sign_in(unverified_cookie, row, form)
+
+    def _waiting(self, user_code: str) -> DeviceCode | None:
+        now = self._service.clock()
+        return self._service.db.read(lambda connection: device_code.waiting(connection, user_code, now))
+
+    def _sign_in_form(self, cookie: str, row: DeviceCode, form: Mapping[str, str], error: str = "") -> Page:
+        html = render(
+            "device_sign_in.html",
+            csrf=self._guard.token(cookie),
+            application=PUBLIC_CLIENTS.get(row.client_id, row.client_id),
+            resource=self._resource(row),
+            user_code=row.user_code,
+            username=form.get("username", "")[:320],
+            error=error,
+        )
+        return Page(html, 400 if error else 200)
+
+    def _resource(self, row: DeviceCode) -> str:
+        audience = parse(row.scope).audience
+        if not audience:
+            return "your name and user name"
+        if self._service.is_graph(audience):
+            return f"the directory of users and groups ({audience})"
+        return f"the resource manager of this cloud ({audience})"
+
+    async def _sign_in(self, cookie: str, row: DeviceCode, form: Mapping[str, str]) -> Page:
+        wait = self._passwords.begin(row.user_code)
+        if wait:
+            await self._service.db.write(lambda connection: device_code.deny(connection, row))
+            return _too_many("Too many wrong passwords were entered for this code.", wait)
+        try:
+            user = await self._service.check_password(form.get("username", ""), form.get("password", ""))
+            approved = await self._approve(row, user)
+        except OAuthError as error:
+            if error.retry_after:
+                return _too_many("There were too many attempts to sign in.", error.retry_after)
+            return self._sign_in_form(cookie, row, form, TEXTS.get(error.number, error.description))
+        if not approved:
+            return self.start(cookie, UNKNOWN, status=400)
+        application = PUBLIC_CLIENTS.get(row.client_id, row.client_id)
+        text = f"You have signed in to {application} as {user.label}. You can close this window."
+        return Page(render("message.html", title="You are signed in", text=text))
+
+    async def _approve(self, row: DeviceCode, user: Principal) -> bool:
+        authority = self._service.tenancy.authority(row.tenant)
+
+        def work(connection: Connection) -> bool:
+            self._service.tenant_of(connection, authority, user)
+            return device_code.approve(connection, row, user)
+
+        return await self._service.db.write(work)
+
+    async def _deny(self, row: DeviceCode) -> Page:
+        await self._service.db.write(lambda connection: device_code.deny(connection, row))
+        text = "The program was not signed in. You can close this window."
+        return Page(render("message.html", title="Sign-in was cancelled", text=text))
+
+
+def _too_many(what: str, wait: int) -> Page:
+    text = f"{what} Wait {wait} seconds, then start again."
+    html = render("message.html", title="Please wait", text=text)
+    return Page(html, 429, headers={"retry-after": str(wait)})

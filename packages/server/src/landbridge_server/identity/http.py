@@ -1,0 +1,166 @@
+"""The token service over HTTP: reads requests, answers in JSON or with a page.
+
+Every method takes a Starlette request whose path parameter ``tenant`` is a GUID, a domain,
+``common``, ``organizations`` or ``adfs``. Refusals become the body of RFC 6749 here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from landbridge_server.identity import csrf, device_code, discovery, forms, token_endpoint
+from landbridge_server.identity.device_page import DevicePage
+from landbridge_server.identity.errors import OAuthError, Stamp
+from landbridge_server.identity.grants import TokenRequest
+from landbridge_server.identity.rendering import HEADERS, Page, render
+from landbridge_server.identity.service import IdentityService
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+
+
+class IdentityHttp:
+    """The endpoints of the token service; ``routes`` lists them."""
+
+    def __init__(self, service: IdentityService) -> None:
+        """Serve ``service``."""
+        self._service = service
+        self._page = DevicePage(service)
+
+    def routes(self) -> list[tuple[str, str, Answer, str]]:
+        """Return method, lower-case path pattern, endpoint, and why it needs no token."""
+        reads = "discovery: a client reads it before it can sign in"
+        signs_in = "sign-in: the request itself proves who asks"
+        page = "sign-in: a page for people"
+        return [
+            ("GET", "/{tenant}/v2.0/.well-known/openid-configuration", self.openid_configuration, reads),
+            ("GET", "/{tenant}/.well-known/openid-configuration", self.openid_configuration, reads),
+            ("GET", "/{tenant}/discovery/v2.0/keys", self.keys, reads),
+            ("GET", "/{tenant}/discovery/keys", self.keys, reads),
+            ("GET", "/common/userrealm/{user}", self.user_realm, reads),
+            ("POST", "/{tenant}/oauth2/v2.0/token", self.token, signs_in),
+            ("POST", "/{tenant}/oauth2/token", self.token, signs_in),
+            ("POST", "/{tenant}/oauth2/v2.0/devicecode", self.device_authorization, signs_in),
+            ("POST", "/{tenant}/oauth2/devicecode", self.device_authorization, signs_in),
+            ("GET", "/{tenant}/oauth2/v2.0/authorize", self.authorize, page),
+            ("GET", "/{tenant}/oauth2/authorize", self.authorize, page),
+            ("GET", "/devicelogin", self.device_page_get, page),
+            ("POST", "/devicelogin", self.device_page_post, page),
+        ]
+
+    async def openid_configuration(self, request: Request) -> Response:
+        """Answer the discovery document; an unknown tenant is AADSTS90002."""
+
+        async def work() -> Response:
+            authority = self._service.tenancy.authority(request.path_params["tenant"])
+            announced = self._service.tenancy.announced(authority)
+            v2 = "/v2.0/" in request.scope["path"]
+            return JSONResponse(discovery.document(self._service.endpoints, announced, v2=v2))
+
+        return await self._answered(request, work)
+
+    async def keys(self, request: Request) -> Response:
+        """Answer the JWKS."""
+
+        async def work() -> Response:
+            self._service.tenancy.authority(request.path_params["tenant"])
+            return JSONResponse(self._service.keys.jwks())
+
+        return await self._answered(request, work)
+
+    async def user_realm(self, request: Request) -> Response:
+        """Answer that the account is kept here, whether or not it exists."""
+        path = request.scope.get("landbridge.path", request.scope["path"])
+        return JSONResponse(discovery.user_realm(path.rpartition("/")[2], self._service.endpoints))
+
+    async def token(self, request: Request) -> Response:
+        """Answer a token, or RFC 6749's refusal."""
+
+        async def work() -> Response:
+            authority = self._service.tenancy.authority(request.path_params["tenant"])
+            form = forms.with_basic(await _form(request), request.headers.get("authorization", ""))
+            body = await token_endpoint.answer(self._service, TokenRequest(authority, form))
+            return JSONResponse(body, headers=NO_STORE)
+
+        return await self._answered(request, work)
+
+    async def device_authorization(self, request: Request) -> Response:
+        """Answer the codes of RFC 8628."""
+
+        async def work() -> Response:
+            authority = self._service.tenancy.authority(request.path_params["tenant"])
+            body = await device_code.begin(self._service, authority, await _form(request))
+            return JSONResponse(body, headers=NO_STORE)
+
+        return await self._answered(request, work)
+
+    async def authorize(self, _request: Request) -> Response:
+        """Answer a page that says what to do instead: the browser flow does not exist yet."""
+        html = render(
+            "message.html",
+            title="Sign-in through the browser is not available yet",
+            text="Use a device code instead: az login --use-device-code. You can close this window.",
+        )
+        return HTMLResponse(html, 400, HEADERS)
+
+    async def device_page_get(self, request: Request) -> Response:
+        """Answer the form for the user code."""
+        return _shown(self._page.start(request.cookies.get(csrf.COOKIE, "")))
+
+    async def device_page_post(self, request: Request) -> Response:
+        """Take the user code, or user name and password, and answer the next page."""
+        cookie = request.cookies.get(csrf.COOKIE, "")
+        try:
+            form = await _form(request)
+        except OAuthError as error:
+            return _shown(self._page.start(cookie, error.description, status=error.status))
+        return _shown(await self._page.submit(cookie, form))
+
+    async def _answered(self, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+        try:
+            return await work()
+        except OAuthError as error:
+            request.scope["landbridge.error"] = error.internal or error.description
+            return _refused(error, request, self._service.clock())
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read the body up to its bound, and the form in it."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > forms.LIMIT:
+            raise forms.too_large()
+    return forms.parse(request.headers.get("content-type", ""), bytes(body))
+
+
+def _refused(error: OAuthError, request: Request, now: float) -> Response:
+    trace_id = request.scope.get("landbridge.request_id") or str(uuid.uuid4())
+    correlation_id = _guid(request.headers.get("client-request-id", "")) or str(uuid.uuid4())
+    headers: dict[str, str] = dict(NO_STORE)
+    if error.status == 401 and "authorization" in request.headers:
+        headers["www-authenticate"] = 'Basic realm="landbridge"'  # RFC 6749 section 5.2
+    if error.retry_after:
+        headers["retry-after"] = str(error.retry_after)
+    body: Mapping[str, Any] = error.to_json(Stamp(now, trace_id, correlation_id))
+    return JSONResponse(body, error.status, headers)
+
+
+def _guid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return ""
+
+
+def _shown(page: Page) -> Response:
+    response = HTMLResponse(page.html, page.status, {**HEADERS, **page.headers})
+    if page.cookie:
+        response.set_cookie(csrf.COOKIE, page.cookie, path="/", secure=True, httponly=True, samesite="strict")
+    return response
