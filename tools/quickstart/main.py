@@ -27,6 +27,7 @@ INTERRUPTED = 130
 EXAMPLES = """examples:
   ./quickstart              start, or go on where the last run stopped; Ctrl-C ends it
   ./quickstart --port 8443  the first run's port (default: 9443, or a free one)
+  ./quickstart --data ~/lb  keep everything in another folder than .landbridge
   ./quickstart --check      all of it in a temporary folder, torn down again; exit code 0 if it worked
   rm -r .landbridge         forget the cloud and begin anew
 """
@@ -48,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--port", type=int, default=PREFERRED_PORT, help=f"where to listen first (default: {PREFERRED_PORT})"
+    )
+    top.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="where everything is kept (default: .landbridge in the clone)",
     )
     top.add_argument("--began", type=float, help=argparse.SUPPRESS)
     return top
@@ -111,12 +118,12 @@ def _lock(root: Path) -> None:
     os.write(descriptor, str(os.getpid()).encode())
 
 
-def run_in_foreground(clone: Path, port: int) -> int:
+def run_in_foreground(clone: Path, data: Path, port: int) -> int:
     """Start or resume, then stay until Ctrl-C or until a program ends by itself."""
-    places = Places(clone, clone / ".landbridge")
+    places = Places(clone, data)
     children = Children()
     try:
-        places.root.mkdir(mode=0o700, exist_ok=True)
+        places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         _lock(places.root)
         journey = Journey(places, os.environ, children, port)
         admin = journey.travel()
@@ -147,4 +154,7 @@ def main() -> int:
     clone = Path(__file__).resolve().parent.parent.parent
     if options.began is not None:
         report("ok", max(0.0, time.time() - options.began), "set up .venv")
-    return check(clone) if options.check else run_in_foreground(clone, options.port)
+    if options.check:
+        return check(clone)
+    data = (options.data or clone / ".landbridge").absolute()
+    return run_in_foreground(clone, data, options.port)
