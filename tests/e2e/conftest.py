@@ -1,0 +1,70 @@
+"""A control plane, an sshd and a connected machine, all of them real processes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from running import Agent, Connection, ControlPlane, Sshd, short_folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here, and give it the time that processes take."""
+    for item in items:
+        if "tests/e2e/" in item.path.as_posix():
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[ControlPlane]:
+    """A control plane with a resource group and Microsoft.HybridConnectivity."""
+    folder = short_folder()
+    control_plane = ControlPlane(folder)
+    try:
+        control_plane.prepare()
+        yield control_plane
+    finally:
+        control_plane.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    """A real sshd on loopback."""
+    server = Sshd()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def make_agent(cloud: ControlPlane) -> Iterator[Callable[[str], Agent]]:
+    """Makes agents, not connected and without their daemon; all end with the test."""
+    made: list[Agent] = []
+
+    def make(name: str) -> Agent:
+        made.append(Agent(cloud, name))
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.stop()
+
+
+@pytest.fixture(scope="module")
+def connection(cloud: ControlPlane, sshd: Sshd) -> Iterator[Connection]:
+    """A machine that is Connected and lets the relay reach the sshd."""
+    agent = Agent(cloud, "shore")
+    try:
+        agent.start_daemon()
+        assert agent.run("config", "set", "incomingconnections.ports", str(sshd.port)).returncode == 0
+        done = agent.connect()
+        assert done.returncode == 0, done.stdout
+        agent.wait_connected()
+        yield Connection(agent, sshd)
+    finally:
+        agent.stop()
