@@ -102,11 +102,14 @@ role_assignments = Table(
     Column("name", String, nullable=False),
     Column("scope", String, nullable=False),
     Column("scope_key", String, nullable=False, index=True),
+    Column("tenant_id", String, nullable=False),  # of the principal: '/' means this tenant
     Column("role_definition", String, nullable=False),  # GUID
-    Column("principal_id", String, nullable=False, index=True),
+    Column("principal_id", String, nullable=False),
     Column("principal_type", String, nullable=False),
+    Column("description", Text, nullable=False),
     Column("created_at", Float, nullable=False),
-    Column("created_by", String, nullable=False),
+    Column("created_by", String, nullable=False),  # object id
+    Index("role_assignments_by_principal", "principal_id", "scope_key"),
 )
 
 # Every resource of every type, resource groups included.
@@ -126,9 +129,24 @@ resources = Table(
     Column("etag", String, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
-    Index("resources_by_group", "subscription_id", "group_key", "type_key", "name_key"),
-    Index("resources_by_type", "subscription_id", "type_key", "name_key"),
-    Index("resources_by_parent", "parent_key"),
+    # Every list is a walk along one of these, in the order of the last column: a page costs
+    # the same wherever it lies.
+    Index("resources_by_group", "subscription_id", "group_key", "type_key", "key"),
+    Index("resources_by_type", "subscription_id", "type_key", "key"),
+    Index("resources_by_name", "subscription_id", "name_key", "key"),
+    Index("resources_tracked", "subscription_id", "tracked", "key"),
+    Index("resources_by_parent", "parent_key", "type_key", "key"),
+)
+
+# The tags of resources and groups again, for the filters that name them.
+resource_tags = Table(
+    "resource_tags",
+    metadata,
+    Column("resource_key", String, primary_key=True),
+    Column("name_key", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("value", String, nullable=False),
+    Index("resource_tags_by_name", "name_key", "value", "resource_key"),
 )
 
 provider_registrations = Table(

@@ -128,6 +128,17 @@ def upgrade() -> None:
     op.create_index(op.f("ix_refresh_tokens_object_id"), "refresh_tokens", ["object_id"], unique=False)
     op.create_index(op.f("ix_refresh_tokens_parent_hash"), "refresh_tokens", ["parent_hash"], unique=False)
     op.create_table(
+        "resource_tags",
+        sa.Column("resource_key", sa.String(), nullable=False),
+        sa.Column("name_key", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("resource_key", "name_key"),
+    )
+    op.create_index(
+        "resource_tags_by_name", "resource_tags", ["name_key", "value", "resource_key"], unique=False
+    )
+    op.create_table(
         "resources",
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("resource_id", sa.String(), nullable=False),
@@ -145,32 +156,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_index(
-        "resources_by_group",
-        "resources",
-        ["subscription_id", "group_key", "type_key", "name_key"],
-        unique=False,
+        "resources_by_group", "resources", ["subscription_id", "group_key", "type_key", "key"], unique=False
     )
-    op.create_index("resources_by_parent", "resources", ["parent_key"], unique=False)
-    op.create_index(
-        "resources_by_type", "resources", ["subscription_id", "type_key", "name_key"], unique=False
-    )
+    op.create_index("resources_by_name", "resources", ["subscription_id", "name_key", "key"], unique=False)
+    op.create_index("resources_by_parent", "resources", ["parent_key", "type_key", "key"], unique=False)
+    op.create_index("resources_by_type", "resources", ["subscription_id", "type_key", "key"], unique=False)
+    op.create_index("resources_tracked", "resources", ["subscription_id", "tracked", "key"], unique=False)
     op.create_table(
         "role_assignments",
         sa.Column("assignment_key", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("scope_key", sa.String(), nullable=False),
+        sa.Column("tenant_id", sa.String(), nullable=False),
         sa.Column("role_definition", sa.String(), nullable=False),
         sa.Column("principal_id", sa.String(), nullable=False),
         sa.Column("principal_type", sa.String(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("assignment_key"),
     )
-    op.create_index(
-        op.f("ix_role_assignments_principal_id"), "role_assignments", ["principal_id"], unique=False
-    )
     op.create_index(op.f("ix_role_assignments_scope_key"), "role_assignments", ["scope_key"], unique=False)
+    op.create_index(
+        "role_assignments_by_principal", "role_assignments", ["principal_id", "scope_key"], unique=False
+    )
     op.create_table(
         "settings",
         sa.Column("name", sa.String(), nullable=False),

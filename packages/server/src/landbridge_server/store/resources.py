@@ -1,0 +1,185 @@
+"""Resources of every type, and resource groups: one row each, addressed by lower-case id.
+
+What lies below a resource has a key that begins with the resource's key and ``/``. Lists are
+walked in the order of the key, so that the last key of a page is where the next one begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, or_, select, update
+
+from landbridge_server.store.schema import resource_tags, resources
+
+
+class Stored(NamedTuple):
+    """One row. ``document`` is the JSON envelope as last written; times are unix seconds."""
+
+    key: str
+    resource_id: str
+    subscription_id: str
+    group_key: str
+    type_key: str
+    name_key: str
+    parent_key: str
+    tracked: bool
+    location: str
+    document: str
+    etag: str
+    created_at: float
+    changed_at: float
+
+
+class Tag(NamedTuple):
+    """A condition on tags: the name without case, and the value, or any value."""
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which resources a list holds. Empty members do not restrict; all others must hold.
+
+    ``equal`` and ``unequal`` compare columns with lower-case values; ``within`` are keys of
+    which one must be the resource or lie above it; ``after`` is the last key already seen.
+    """
+
+    subscription_id: str = ""
+    group_key: str = ""
+    type_key: str = ""
+    parent_key: str = ""
+    tracked: bool = False
+    below: str = ""
+    equal: tuple[tuple[str, str], ...] = ()
+    unequal: tuple[tuple[str, str], ...] = ()
+    contains: tuple[tuple[str, str], ...] = ()
+    tags: tuple[Tag, ...] = ()
+    within: tuple[str, ...] | None = None
+    after: str = ""
+    limit: int = 1000
+
+
+FILTERABLE = {
+    "group": resources.c.group_key,
+    "type": resources.c.type_key,
+    "name": resources.c.name_key,
+    "location": resources.c.location,
+}
+
+_GET = select(resources).where(resources.c.key == bindparam("key"))
+_EXISTS = select(resources.c.key).where(resources.c.key == bindparam("key"))
+
+
+def get(connection: Connection, key: str) -> Stored | None:
+    """Return the resource with this lower-case id."""
+    row = connection.execute(_GET, {"key": key}).first()
+    return Stored(*row) if row is not None else None
+
+
+def exists(connection: Connection, key: str) -> bool:
+    """Say whether there is a resource with this lower-case id."""
+    return connection.execute(_EXISTS, {"key": key}).first() is not None
+
+
+def put(connection: Connection, row: Stored, tags: Mapping[str, str], *, is_new: bool) -> None:
+    """Write a resource and its tags."""
+    if is_new:
+        connection.execute(resources.insert().values(**row._asdict()))
+    else:
+        connection.execute(update(resources).where(resources.c.key == row.key).values(**row._asdict()))
+        connection.execute(resource_tags.delete().where(resource_tags.c.resource_key == row.key))
+    if tags:
+        connection.execute(
+            resource_tags.insert(),
+            [
+                {"resource_key": row.key, "name_key": name.lower(), "name": name, "value": value}
+                for name, value in tags.items()
+            ],
+        )
+
+
+def _below(column: ColumnElement[str], key: str) -> ColumnElement[bool]:
+    # "0" follows "/": the range holds exactly the keys that begin with the key and "/".
+    return and_(column > key + "/", column < key + "0")
+
+
+def _at_or_below(key: str) -> ColumnElement[bool]:
+    return or_(resources.c.key == key, _below(resources.c.key, key))
+
+
+def _tagged(tag: Tag) -> ColumnElement[bool]:
+    query = select(resource_tags.c.resource_key).where(
+        resource_tags.c.resource_key == resources.c.key, resource_tags.c.name_key == tag.name.lower()
+    )
+    if tag.value is not None:
+        query = query.where(resource_tags.c.value == tag.value)
+    return query.exists()
+
+
+def _conditions(query: Query) -> Iterable[ColumnElement[bool]]:
+    for column, value in (
+        (resources.c.subscription_id, query.subscription_id),
+        (resources.c.group_key, query.group_key),
+        (resources.c.type_key, query.type_key),
+        (resources.c.parent_key, query.parent_key),
+    ):
+        if value:
+            yield column == value
+    if query.tracked:
+        yield resources.c.tracked.is_(True)
+    if query.below:
+        yield _below(resources.c.key, query.below)
+    yield from (FILTERABLE[name] == value for name, value in query.equal)
+    yield from (FILTERABLE[name] != value for name, value in query.unequal)
+    yield from (FILTERABLE[name].contains(value, autoescape=True) for name, value in query.contains)
+    yield from (_tagged(tag) for tag in query.tags)
+    if query.within is not None:
+        yield or_(*(_at_or_below(key) for key in query.within)) if query.within else false()
+    if query.after:
+        yield resources.c.key > query.after
+
+
+def _select(query: Query) -> Select[Any]:
+    statement = select(resources).where(*_conditions(query))
+    return statement.order_by(resources.c.key).limit(query.limit)
+
+
+def find(connection: Connection, query: Query) -> list[Stored]:
+    """Return a page of resources in the order of their keys."""
+    return [Stored(*row) for row in connection.execute(_select(query))]
+
+
+def below(connection: Connection, key: str, types: Sequence[str] = ()) -> list[Stored]:
+    """Return a resource and everything under it, the deepest last; optionally only some types."""
+    statement = select(resources).where(_at_or_below(key)).order_by(resources.c.key)
+    if types:
+        statement = statement.where(resources.c.type_key.in_(types))
+    return [Stored(*row) for row in connection.execute(statement)]
+
+
+def remove_below(connection: Connection, key: str) -> None:
+    """Remove a resource, everything under it, and all their tags."""
+    connection.execute(
+        resource_tags.delete().where(
+            or_(
+                resource_tags.c.resource_key == key,
+                _below(resource_tags.c.resource_key, key),
+            )
+        )
+    )
+    connection.execute(resources.delete().where(_at_or_below(key)))
+
+
+def any_of_namespace(connection: Connection, subscription_id: str, namespace: str) -> bool:
+    """Say whether a subscription holds a resource of this namespace."""
+    prefix = namespace.lower()
+    row = connection.execute(
+        select(resources.c.key)
+        .where(resources.c.subscription_id == subscription_id, _below(resources.c.type_key, prefix))
+        .limit(1)
+    ).first()
+    return row is not None

@@ -1,0 +1,121 @@
+"""Role assignments: who holds which role at which scope.
+
+``scope_key`` is the lower-case scope; the tenant's root is ``/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select
+
+from landbridge_server.store.schema import role_assignments
+
+
+class Assignment(NamedTuple):
+    """One role assignment. ``assignment_key`` is its lower-case id, ``role_definition`` a GUID."""
+
+    assignment_key: str
+    name: str
+    scope: str
+    scope_key: str
+    tenant_id: str
+    role_definition: str
+    principal_id: str
+    principal_type: str
+    description: str
+    created_at: float
+    created_by: str
+
+
+class Held(NamedTuple):
+    """What a decision needs of an assignment."""
+
+    scope_key: str
+    role_definition: str
+
+
+_HELD_AT = select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
+    role_assignments.c.principal_id == bindparam("principal_id"),
+    role_assignments.c.scope_key.in_(bindparam("scopes", expanding=True)),
+)
+_HELD = select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
+    role_assignments.c.principal_id == bindparam("principal_id")
+)
+
+
+def _below(scope_key: str) -> ColumnElement[bool]:
+    # "0" follows "/": the range holds exactly the scopes that begin with the scope and "/".
+    column = role_assignments.c.scope_key
+    return and_(column > scope_key.rstrip("/") + "/", column < scope_key.rstrip("/") + "0")
+
+
+def add(connection: Connection, assignment: Assignment) -> None:
+    """Add an assignment."""
+    connection.execute(role_assignments.insert().values(**assignment._asdict()))
+
+
+def get(connection: Connection, assignment_key: str) -> Assignment | None:
+    """Return the assignment with this lower-case id."""
+    row = connection.execute(
+        select(role_assignments).where(role_assignments.c.assignment_key == assignment_key)
+    ).first()
+    return Assignment(*row) if row is not None else None
+
+
+def remove(connection: Connection, assignment_key: str) -> None:
+    """Remove an assignment."""
+    connection.execute(role_assignments.delete().where(role_assignments.c.assignment_key == assignment_key))
+
+
+def same(
+    connection: Connection, scope_key: str, role_definition: str, principal_id: str
+) -> Assignment | None:
+    """Return the assignment of this role to this principal at exactly this scope."""
+    row = connection.execute(
+        select(role_assignments).where(
+            role_assignments.c.scope_key == scope_key,
+            role_assignments.c.role_definition == role_definition,
+            role_assignments.c.principal_id == principal_id,
+        )
+    ).first()
+    return Assignment(*row) if row is not None else None
+
+
+def held_at(connection: Connection, principal_id: str, scopes: Collection[str]) -> list[Held]:
+    """Return which roles a principal holds at these scopes."""
+    rows = connection.execute(_HELD_AT, {"principal_id": principal_id, "scopes": list(scopes)})
+    return [Held(*row) for row in rows]
+
+
+def held(connection: Connection, principal_id: str) -> list[Held]:
+    """Return every role that a principal holds anywhere."""
+    return [Held(*row) for row in connection.execute(_HELD, {"principal_id": principal_id})]
+
+
+def listed(
+    connection: Connection, tenant_id: str, above: Collection[str], below: str | None
+) -> list[Assignment]:
+    """Return the assignments at the scopes ``above`` and at those under the scope ``below``."""
+    places: list[ColumnElement[bool]] = [role_assignments.c.scope_key.in_(list(above))]
+    if below is not None:
+        places.append(_below(below))
+    rows = connection.execute(
+        select(role_assignments)
+        .where(role_assignments.c.tenant_id == tenant_id, or_(*places))
+        .order_by(role_assignments.c.assignment_key)
+    )
+    return [Assignment(*row) for row in rows]
+
+
+def remove_below(connection: Connection, scope_key: str) -> None:
+    """Remove the assignments at a scope and at everything under it."""
+    connection.execute(
+        role_assignments.delete().where(or_(role_assignments.c.scope_key == scope_key, _below(scope_key)))
+    )
+
+
+def remove_of_principal(connection: Connection, principal_id: str) -> None:
+    """Remove everything that a principal holds."""
+    connection.execute(role_assignments.delete().where(role_assignments.c.principal_id == principal_id))
