@@ -1,1 +1,1 @@
-"""TODO."""
+"""The resource manager: ids, verbs, lists, operations and roles of any resource."""

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 import time
-import uuid
 
 from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
-from landbridge_server.identity.tenancy import RESERVED
+from landbridge_server.identity.bootstrap import create_tenant
+from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.store import tenants
 
 EXAMPLES = """examples:
   landbridge tenant create fabrikam.example --display-name Fabrikam
   landbridge tenant list -o json
 """
-
-_DOMAIN = re.compile(
-    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,25 +31,17 @@ def run(options: argparse.Namespace) -> int:
     """Create one tenant, or list all."""
     with opened_store(options.data) as db:
         if options.action == "create":
-            with db.writing() as connection:
-                tenants.add(connection, _new(options, tenants.everyone(connection)))
-        with db.reading() as connection:
-            found = tenants.everyone(connection)
-    if options.action == "create":
-        found = [tenant for tenant in found if tenant.default_domain == options.domain.lower()]
+            now = time.time()  # noqa: TID251 - this command is a main()
+            try:
+                with db.writing() as connection:
+                    found = [create_tenant(connection, options.domain, options.display_name, now)]
+            except DirectoryError as error:
+                raise CommandError(str(error)) from error
+        else:
+            found = db.read(tenants.everyone)
     rows = [
         {"tenantId": one.tenant_id, "domain": one.default_domain, "displayName": one.display_name}
         for one in found
     ]
     show(rows, options.output)
     return 0
-
-
-def _new(options: argparse.Namespace, existing: list[tenants.Tenant]) -> tenants.Tenant:
-    domain = options.domain.lower()
-    if not _DOMAIN.fullmatch(domain) or domain in RESERVED:
-        raise CommandError(f"'{options.domain}' is not a domain such as fabrikam.example.")
-    if any(one.default_domain.lower() == domain for one in existing):
-        raise CommandError(f"There is a tenant with the domain '{domain}' already.")
-    now = time.time()  # noqa: TID251 - this command is a main()
-    return tenants.Tenant(str(uuid.uuid4()), options.display_name or domain, domain, now)

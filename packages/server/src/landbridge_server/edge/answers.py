@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse, Response
 
-from landbridge_server.identity.errors import OAuthError
 from landbridge_wire.errors import ArmError, envelope
 
 INTERNAL = ArmError(
@@ -21,14 +20,6 @@ def arm_error(error: ArmError) -> Response:
     if error.status in (429, 503):
         headers["retry-after"] = "5"
     return JSONResponse(envelope(error), error.status, headers)
-
-
-def oauth_error(error: OAuthError) -> Response:
-    """Return the body of RFC 6749 section 5.2 with the AADSTS texts of the token service."""
-    headers = {"cache-control": "no-store", "pragma": "no-cache"}
-    if error.status == 401:
-        headers["www-authenticate"] = 'Basic realm="landbridge"'
-    return JSONResponse(error.to_json(), error.status, headers)
 
 
 def not_found(path: str) -> Response:

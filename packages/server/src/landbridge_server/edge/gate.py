@@ -22,7 +22,6 @@ from landbridge_server.edge import answers
 from landbridge_server.edge.log import log_failure
 from landbridge_server.edge.route import Bearer, Endpoint
 from landbridge_server.identity.authentication import Authenticator
-from landbridge_server.identity.errors import OAuthError
 from landbridge_wire.errors import ArmError
 
 
@@ -78,9 +77,6 @@ class Gate:
         except ArmError as error:
             request.scope["landbridge.error"] = f"{error.code}: {error.internal or error.message}"
             return answers.arm_error(error)
-        except OAuthError as error:
-            request.scope["landbridge.error"] = error.description
-            return answers.oauth_error(error)
         except Exception as error:
             log_failure(request.scope, error)
             return answers.arm_error(answers.INTERNAL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from landbridge_server.arm.access import Access
-from landbridge_server.fleet.presence import Presence, iso
+from landbridge_server.fleet.presence import Presence
 from landbridge_server.identity.caller import Caller
 from landbridge_server.relay.names import principal_of
 from landbridge_server.store import machines, principals
@@ -22,9 +22,7 @@ LIST_CREDENTIALS = "Microsoft.HybridConnectivity/endpoints/listCredentials/actio
 class Fleet:
     """Implements the relay's ``RelayDirectory``, and hears when listeners come and go."""
 
-    def __init__(
-        self, db: Database, access: Access, presence: Presence, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, db: Database, access: Access, presence: Presence, clock: Callable[[], float]) -> None:
         """Take the parts that are asked."""
         self.db = db
         self.access = access
@@ -64,13 +62,13 @@ class Fleet:
         scope = f"{machine_key}/providers/microsoft.hybridconnectivity/endpoints/default"
         return self.access.allows(caller, LIST_CREDENTIALS, scope)
 
-    def offline_since(self, path: str) -> str:
-        """Return since when the machine has been away (ISO 8601), or empty while it is there."""
+    def offline_since(self, path: str) -> float | None:
+        """Return since when the machine has been away (unix seconds); None while it is there."""
         machine_key = self.machine_key(path)
         if machine_key is None:
-            return ""
+            return None
         status, since = self.presence.status(machine_key, self.clock())
-        return iso(since) if status in ("Disconnected", "Expired") else ""
+        return since if status in ("Disconnected", "Expired") else None
 
     def listener_up(self, path: str) -> None:
         """Note that a machine's control channel was opened."""

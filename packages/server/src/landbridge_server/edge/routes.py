@@ -1,0 +1,111 @@
+"""THE table of routes: every URL of the control plane, which function answers, who may ask.
+
+Paths are matched in lower case with empty segments dropped. Anything below the resource
+manager's own prefixes goes to one function each: which resource it is about is decided by
+the registry of resource types, not here. The relay's ``/$hc/`` is served beside this table,
+by the listener.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from landbridge_server.arm.http import ArmHttp
+from landbridge_server.config import Endpoints
+from landbridge_server.edge import answers
+from landbridge_server.edge.gate import Gate
+from landbridge_server.edge.route import Bearer, Endpoint, Public, Table
+from landbridge_server.fleet.http import FleetHttp
+from landbridge_server.identity.authentication import Authenticator
+from landbridge_server.identity.http import IdentityHttp
+from landbridge_server.portal.http import PortalHttp
+from landbridge_wire import agent_api
+
+SMALL = 64 * 1024
+FACTS = 256 * 1024
+
+
+class Parts(Protocol):
+    """What the table needs: one object for each kind of handler."""
+
+    arm: ArmHttp
+    identity: IdentityHttp
+    fleet: FleetHttp
+    portal: PortalHttp
+    endpoints: Endpoints
+    authenticator: Authenticator
+
+
+def table(parts: Parts) -> Table:
+    """Return the whole table."""
+    arm = Bearer(parts.endpoints.audiences)
+    machine = Bearer(frozenset({agent_api.AUDIENCE}), machines_only=True)
+    resources = {
+        method: Endpoint(parts.arm.handle, arm)
+        for method in ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
+    }
+    rows: Table = {
+        # The resource manager
+        "/subscriptions": resources,
+        "/subscriptions/{rest:path}": resources,
+        "/providers": resources,
+        "/providers/{rest:path}": resources,
+        "/tenants": resources,
+        "/metadata/endpoints": {
+            "GET": Endpoint(
+                parts.arm.metadata_endpoints, Public("clients discover a cloud before they sign in")
+            )
+        },
+        # The agent API
+        agent_api.ENROLLMENTS: {"POST": Endpoint(parts.fleet.enroll, arm, SMALL)},
+        agent_api.WITHDRAWALS: {"POST": Endpoint(parts.fleet.withdraw, arm, SMALL)},
+        agent_api.CERTIFICATES: {"POST": Endpoint(parts.fleet.renew, machine, SMALL)},
+        agent_api.SESSION: {"POST": Endpoint(parts.fleet.session, machine, SMALL, no_store=True)},
+        agent_api.HEARTBEAT: {"POST": Endpoint(parts.fleet.heartbeat, machine, SMALL)},
+        agent_api.FACTS: {"PUT": Endpoint(parts.fleet.facts, machine, FACTS)},
+        # Pages
+        "/": {"GET": Endpoint(parts.portal.start, Public("the next steps, without any secret"))},
+        "/ca.pem": {"GET": Endpoint(parts.portal.root_certificate, Public("a root certificate is public"))},
+        "/healthz": {"GET": Endpoint(parts.portal.health, Public("load balancers carry no token"))},
+    }
+    _add_sign_in(rows, parts.identity)
+    return rows
+
+
+def _add_sign_in(rows: Table, identity: IdentityHttp) -> None:
+    """Add the token service: public by its nature, bounded bodies, never stored."""
+    reads = Public("discovery: a client reads it before it can sign in")
+    proves = Public("sign-in: the request itself proves who asks")
+    page = Public("sign-in: a page for people")
+    for prefix in ("/{tenant}/v2.0", "/{tenant}"):
+        rows[f"{prefix}/.well-known/openid-configuration"] = {
+            "GET": Endpoint(identity.openid_configuration, reads)
+        }
+    for version in ("/v2.0", ""):
+        rows["/{tenant}/discovery" + version + "/keys"] = {"GET": Endpoint(identity.keys, reads)}
+        oauth = "/{tenant}/oauth2" + version
+        rows[oauth + "/token"] = {"POST": Endpoint(identity.token, proves, SMALL, no_store=True)}
+        rows[oauth + "/devicecode"] = {
+            "POST": Endpoint(identity.device_authorization, proves, SMALL, no_store=True)
+        }
+        rows[oauth + "/authorize"] = {"GET": Endpoint(identity.authorize, page, no_store=True)}
+    rows["/common/userrealm/{user}"] = {"GET": Endpoint(identity.user_realm, reads)}
+    rows["/devicelogin"] = {
+        "GET": Endpoint(identity.device_page_get, page, no_store=True),
+        "POST": Endpoint(identity.device_page_post, page, SMALL, no_store=True),
+    }
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    await answers.not_found(str(scope.get("landbridge.path", scope["path"])))(scope, receive, send)
+
+
+def router(parts: Parts) -> ASGIApp:
+    """Return the application that answers by the table, with the gate before every row."""
+    routes = [
+        Route(path, endpoint=Gate(methods, parts.authenticator)) for path, methods in table(parts).items()
+    ]
+    return Router(routes=routes, default=_nothing_here, redirect_slashes=False)
