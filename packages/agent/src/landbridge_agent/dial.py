@@ -37,6 +37,12 @@ class Proxy(NamedTuple):
     url: str
     bypass: tuple[str, ...]
 
+    @property
+    def shown(self) -> str:
+        """The URL without credentials, for reports."""
+        scheme, separator, rest = self.url.rpartition("://")
+        return scheme + separator + rest.rpartition("@")[2]
+
     def serves(self, host: str) -> bool:
         """Whether ``host`` is reached through the proxy; loopback addresses never are."""
         name = host.lower().strip("[]")
@@ -139,9 +145,7 @@ class Dialer:
                 where = f"{parts.hostname}:{parts.port or 80}"
                 raise Unreachable(f"The proxy {where} refused: {answer.status} {answer.reason}.")
             protocol = make()
-            transport = await loop.start_tls(
-                writer.transport, protocol, self._context, server_hostname=host
-            )
+            transport = await loop.start_tls(writer.transport, protocol, self._context, server_hostname=host)
         except BaseException:
             writer.transport.abort()
             raise

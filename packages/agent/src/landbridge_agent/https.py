@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from landbridge_agent.dial import Dialer, Unreachable, split_https
-from landbridge_wire.upgrade import Head, HandshakeError, build_head, parse_head
+from landbridge_wire.upgrade import HandshakeError, Head, build_head, parse_head
 
 REQUEST_SECONDS = 60.0
 """How long a request and its whole answer may take."""
@@ -144,7 +144,9 @@ class Client:
         except (HandshakeError, ValueError, EOFError) as error:
             raise Unreachable(f"{parts.netloc} gave an answer that cannot be read: {error}.") from error
         except OSError as error:
-            raise Unreachable(f"The connection to {parts.netloc} broke: {error.strerror or error}.") from error
+            raise Unreachable(
+                f"The connection to {parts.netloc} broke: {error.strerror or error}."
+            ) from error
 
     async def _exchange(self, url: str, request: bytes) -> Response:
         reader = asyncio.StreamReader(limit=MAX_HEAD)

@@ -26,34 +26,39 @@ class StateError(Exception):
 
 
 class AgentConfig(NamedTuple):
-    """``agentconfig.json``: what this machine is in the cloud. All text."""
+    """``agentconfig.json``: what this machine is in the cloud. All text, under the original's names."""
 
-    resourceName: str  # noqa: N815 - the file's names are the original's
-    resourceGroup: str  # noqa: N815
-    subscriptionId: str  # noqa: N815
-    tenantId: str  # noqa: N815
-    vmId: str  # noqa: N815
+    resourceName: str
+    resourceGroup: str
+    subscriptionId: str
+    tenantId: str
+    vmId: str
     location: str
     cloud: str
-    correlationId: str  # noqa: N815
-    resourceId: str  # noqa: N815
-    principalId: str  # noqa: N815
-    clientId: str  # noqa: N815
-    tokenEndpoint: str  # noqa: N815
+    correlationId: str
+    resourceId: str
+    principalId: str
+    clientId: str
+    tokenEndpoint: str
     endpoint: str
-    caFile: str  # noqa: N815
+    caFile: str
     portal: str
-    physicalLocation: str  # noqa: N815
+    physicalLocation: str
+
+    @property
+    def portal_page(self) -> str:
+        """The machine's page in the cloud's portal; empty where there is none."""
+        return f"{self.portal}/#@{self.tenantId}/resource{self.resourceId}/overview" if self.portal else ""
 
 
 class Pending(NamedTuple):
     """A connect that has begun: enough to repeat or to undo it. All text."""
 
-    resourceId: str  # noqa: N815
+    resourceId: str
     endpoint: str
-    vmId: str  # noqa: N815
-    clientPublicKey: str  # noqa: N815
-    privateKey: str  # noqa: N815
+    vmId: str
+    clientPublicKey: str
+    privateKey: str
 
 
 class CloudFile(NamedTuple):

@@ -2,10 +2,10 @@
 
     python -m landbridge_agent.renewal STATE_ROOT RELOCATED
 
-It prints one JSON line: ``{"dueIn": seconds}`` when there is time, or ``{"request": PEM}``
-with a request for a new key. In that case it waits for ``{"certificate": PEM}`` on stdin,
-checks that it fits, and replaces key and certificate in one step. The new private key never
-leaves this process but for the identity file.
+It prints one JSON line: ``{"dueIn": seconds, "expiresIn": seconds}`` when there is time, or
+``{"request": PEM, "expiresIn": seconds}`` with a request for a new key. In that case it waits
+for ``{"certificate": PEM}`` on stdin, checks that it fits, and replaces key and certificate in
+one step. The new private key never leaves this process but for the identity file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from landbridge_agent.machine import Machine, StateError
 from landbridge_agent.paths import Paths
 
 
-def due_in(identity: bytes, now: float) -> float:
-    """Return the seconds until half of the certificate's life is over; 0 when it is.
+def due_in(identity: bytes, now: float) -> tuple[float, float]:
+    """Return the seconds until half of the certificate's life is over, 0 when it is; and until its end.
 
     Raises:
         UnusableKey: ``identity`` (PEM) holds no certificate.
@@ -29,7 +29,7 @@ def due_in(identity: bytes, now: float) -> float:
     certificate = leaf(identity)
     begin = certificate.not_valid_before_utc.timestamp()
     end = certificate.not_valid_after_utc.timestamp()
-    return max(0.0, (begin + end) / 2 - now)
+    return max(0.0, (begin + end) / 2 - now), end - now
 
 
 def renew(machine: Machine, now: float) -> None:
@@ -41,12 +41,13 @@ def renew(machine: Machine, now: float) -> None:
     identity, config = machine.identity(), machine.config()
     if identity is None or config is None:
         raise ValueError("This machine is not connected.")
-    wait = due_in(identity, now)
+    wait, left = due_in(identity, now)
     if wait > 0:
-        print(json.dumps({"dueIn": wait}), flush=True)
+        print(json.dumps({"dueIn": wait, "expiresIn": left}), flush=True)
         return
     private_key = new_private_key()
-    print(json.dumps({"request": certificate_request(private_key, config.clientId)}), flush=True)
+    request = certificate_request(private_key, config.clientId)
+    print(json.dumps({"request": request, "expiresIn": left}), flush=True)
     answer = json.loads(sys.stdin.readline() or "{}")
     chain = answer.get("certificate") if isinstance(answer, dict) else None
     if not isinstance(chain, str):

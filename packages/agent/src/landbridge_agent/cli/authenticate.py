@@ -83,7 +83,11 @@ class SignIn:
 
     def _url(self, tenant: str, endpoint: str) -> str:
         login = self._metadata.login
-        return f"{login}/oauth2/{endpoint}" if self._metadata.adfs else f"{login}/{tenant}/oauth2/v2.0/{endpoint}"
+        return (
+            f"{login}/oauth2/{endpoint}"
+            if self._metadata.adfs
+            else f"{login}/{tenant}/oauth2/v2.0/{endpoint}"
+        )
 
     @property
     def _scope(self) -> str:

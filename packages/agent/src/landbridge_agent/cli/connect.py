@@ -215,7 +215,7 @@ class _Connect:
             refused = refused_create(answer)
             raise AgentError(
                 refused.code,
-                f"The resource group '{wish.group}' does not exist and could not be created: {refused.detail}",
+                f"The resource group '{wish.group}' does not exist and was not created: {refused.detail}",
                 f"Create it first, or have it created: az group create -n {wish.group} -l {wish.location}.",
             )
         self._group_created = True
@@ -311,7 +311,9 @@ def _tell_daemon(call: Call) -> None:
 
 
 def _report(call: Call, config: AgentConfig) -> None:
-    page = f"{config.portal}/#@{config.tenantId}/resource{config.resourceId}/overview" if config.portal else ""
+    page = (
+        f"{config.portal}/#@{config.tenantId}/resource{config.resourceId}/overview" if config.portal else ""
+    )
     if call.out.json:
         call.out.object(
             {

@@ -150,6 +150,5 @@ def table(flags: Iterable[Flag], command: str) -> str:
     ]
     width = max(len(one) for one in left)
     return "\n".join(
-        f"{one:<{width}}   {flag.help.format(command=command)}"
-        for one, flag in zip(left, shown, strict=True)
+        f"{one:<{width}}   {flag.help.format(command=command)}" for one, flag in zip(left, shown, strict=True)
     )

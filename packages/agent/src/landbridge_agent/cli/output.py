@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TextIO
 
 from landbridge_agent.codes import AgentError
+from landbridge_agent.logline import log_line
 
 BAR = 15
 """Columns of the progress bar."""
-
-
-def quoted(text: str) -> str:
-    """Return a value for a log line: one line, in double quotes where it needs them."""
-    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r").replace("\n", "\\n")
-    return f'"{plain}"'
-
-
-def log_line(now: float, level: str, message: str) -> str:
-    """Return a line in logrus' text format, the original's."""
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f'time="{stamp}" level={level} msg={quoted(message)}'
 
 
 class Output:

@@ -32,19 +32,26 @@ def run(
     out.json = any(word in JSON_WORDS for word in words)
     try:
         return _run(words, environment, clock, out)
+    except BrokenPipeError:
+        return 1
     except AgentError as error:
+        error.remedy = error.remedy.replace("COMMAND", words[0] if words else "COMMAND")
         out.fail(error)
         return error.exit_code
     except StateError as error:
         failure = AgentError(2, str(error), "Check the owner, the rights and the content of that file.")
         out.fail(failure)
         return failure.exit_code
+    except Exception as error:  # a defect of ours still ends as a code, not as a traceback
+        if out.verbose:
+            raise
+        bug = AgentError(1, f"{type(error).__name__}: {error}")
+        out.fail(bug)
+        return bug.exit_code
     except KeyboardInterrupt:
         cancelled = AgentError(11, "The command was interrupted.")
         out.fail(cancelled)
         return cancelled.exit_code
-    except BrokenPipeError:
-        return 1
 
 
 def _run(
@@ -117,5 +124,3 @@ def _config_file(name: str) -> object:
         raise AgentError(19, f"{name} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise AgentError(19, f"{name} is not JSON: {error}.") from error
-
-

@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 FOLDER = Path("/sys/class/dmi/id")
 
-FILLERS = {"", "none", "n/a", "not specified", "to be filled by o.e.m.", "default string", "system serial number"}
+FILLERS = {
+    "",
+    "none",
+    "n/a",
+    "not specified",
+    "to be filled by o.e.m.",
+    "default string",
+    "system serial number",
+}
 """What makers leave in place of an answer."""
 
 

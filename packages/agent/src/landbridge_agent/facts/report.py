@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import platform
 import socket
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 from landbridge_agent.facts import dmi, network, os_release, processors, ssh_host_keys
 from landbridge_agent.facts.dmi import Dmi
-from landbridge_agent.facts.network import Interface
+from landbridge_agent.facts.network import Address, Interface
 from landbridge_agent.facts.os_release import OsRelease
 from landbridge_agent.facts.processors import Processors
 from landbridge_agent.local_config import Incoming
@@ -32,8 +33,11 @@ class Sources(NamedTuple):
     host_keys: Mapping[int, Sequence[str]]
 
 
-def gather(incoming: Incoming) -> Sources:
-    """Read every source; may take seconds, as programs are run."""
+def gather(incoming: Incoming, ports: Sequence[int] = ()) -> Sources:
+    """Read every source; may take seconds, as programs are run.
+
+    ``ports`` are those that the cloud opened, where the local list is empty.
+    """
     uname = platform.uname()
     return Sources(
         os_release=os_release.read(),
@@ -44,7 +48,7 @@ def gather(incoming: Incoming) -> Sources:
         processors=processors.read(),
         memory=processors.read_memory(),
         interfaces=network.read(),
-        host_keys=ssh_host_keys.read(incoming.ports or (SSH_PORT,)) if incoming.enabled else {},
+        host_keys=ssh_host_keys.read(incoming.ports or (SSH_PORT, *ports)) if incoming.enabled else {},
     )
 
 
@@ -119,8 +123,15 @@ def _interface(interface: Interface) -> dict[str, Any]:
             {
                 "address": one.address,
                 "ipAddressVersion": one.version,
-                "subnet": {"addressPrefix": f"{one.address}/{one.prefix}"},
+                "subnet": {"addressPrefix": _subnet(one)},
             }
             for one in interface.addresses
         ],
     }
+
+
+def _subnet(address: Address) -> str:
+    try:
+        return str(ipaddress.ip_interface(f"{address.address}/{address.prefix}").network)
+    except ValueError:
+        return ""

@@ -1,0 +1,123 @@
+"""``azcmagent show``: what this machine is in the cloud, and how its agent is doing.
+
+The status comes from himdsd; while that is not running, the machine is Disconnected, and
+``show`` says so. Only rows are printed that this agent knows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from landbridge_agent.cli.command import Call, Command
+from landbridge_agent.cli.flags import Flag
+from landbridge_agent.codes import AgentError
+from landbridge_agent.facts import dmi, os_release
+from landbridge_agent.local_socket import STATUS, NotAnswering, ask
+from landbridge_agent.machine import AgentConfig, Machine
+from landbridge_agent.version import AGENT_VERSION
+
+WIDTH = 40
+DISCONNECTED = "Disconnected"
+
+
+class Row(NamedTuple):
+    """One property: the label in text, the key in JSON, its value."""
+
+    label: str
+    key: str
+    value: str
+
+
+def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: str) -> list[Row]:
+    """Return every row in the original's order."""
+    hardware = dmi.read()
+    known = config or AgentConfig(*[""] * len(AgentConfig._fields))
+
+    def said(name: str) -> str:
+        value = live.get(name)
+        return value if isinstance(value, str) else ""
+
+    found = [
+        Row("Resource Name", "resourceName", known.resourceName),
+        Row("Resource Group Name", "resourceGroup", known.resourceGroup),
+        Row("Resource Namespace", "resourceNamespace", "Microsoft.HybridCompute"),
+        Row("Resource Id", "resourceId", known.resourceId),
+        Row("Subscription ID", "subscriptionId", known.subscriptionId),
+        Row("Tenant ID", "tenantId", known.tenantId),
+        Row("VM ID", "vmId", known.vmId),
+        Row("Correlation ID", "correlationId", known.correlationId),
+        Row("VM UUID", "vmUuid", hardware.uuid),
+        Row("Location", "location", known.location),
+        Row("Physical Location", "physicalLocation", known.physicalLocation),
+        Row("Cloud", "cloud", known.cloud),
+        Row("Cloud Endpoint", "cloudEndpoint", known.endpoint),
+        Row("Agent Version", "agentVersion", AGENT_VERSION),
+        Row("Agent Logfile", "agentLogfile", str(call.paths.daemon_log)),
+        Row("Agent Status", "status", said("status") or DISCONNECTED),
+        Row("Agent Last Heartbeat", "lastHeartbeat", said("lastHeartbeat")),
+        Row("Agent Error Code", "agentErrorCode", said("errorCode")),
+        Row("Agent Error Details", "agentErrorDetails", said("errorDetails") or why),
+        Row("Agent Error Timestamp", "agentErrorTimestamp", said("errorTimestamp")),
+        Row("Using HTTPS Proxy", "httpsProxy", said("httpsProxy")),
+        Row("Cloud Provider", "cloudProvider", "N/A"),
+        Row("Manufacturer", "manufacturer", hardware.manufacturer),
+        Row("Model", "model", hardware.model),
+        Row("Agent Service (himdsd)", "himdsdStatus", "active" if live else "inactive"),
+        Row("Portal Page", "portalPage", known.portal_page),
+    ]
+    if call.values.on("os"):
+        found.append(Row("OS", "osSku", os_release.read().pretty_name))
+    return found
+
+
+def run(call: Call) -> int:
+    """Print all properties, or those that were named."""
+    config = Machine(call.paths).config()
+    live: dict[str, object] = {}
+    why = ""
+    try:
+        live = ask(call.paths.socket, STATUS)
+    except NotAnswering as error:
+        why = f"The status is that of a machine whose agent service does not answer: {error}."
+    if config is None:
+        why = "This machine is not connected."
+    found = rows(call, config, live, why)
+    if call.values.arguments:
+        found = _chosen(found, call.values.arguments)
+    if call.out.json:
+        call.out.object({row.key: row.value for row in found})
+        return 0
+    for row in found:
+        if row.key == "himdsdStatus" and not call.values.arguments:
+            call.out.print("Dependent Service Status")
+            call.out.print(f"  {row.label:<{WIDTH - 2}}: {row.value}")
+        else:
+            call.out.print(f"{row.label:<{WIDTH}}: {row.value}")
+    return 0
+
+
+def _chosen(found: list[Row], names: list[str]) -> list[Row]:
+    """Return the rows that are named by label or key, in the order asked for."""
+    by_name = {name.lower(): row for row in found for name in (row.label, row.key)}
+    missing = [name for name in names if name.lower() not in by_name]
+    if missing:
+        known = ", ".join(row.key for row in found)
+        raise AgentError(23, f"There is no property '{missing[0]}'.", f"Known: {known}.")
+    return [by_name[name.lower()] for name in names]
+
+
+COMMAND = Command(
+    name="show",
+    summary="Gets machine metadata and Agent status. This is primarily useful for troubleshooting.",
+    synopsis="""
+Gets machine metadata and Agent status. This is primarily useful for troubleshooting.
+
+  azcmagent show
+  azcmagent show --json
+  azcmagent show "Agent Status" "Agent Last Heartbeat"
+  azcmagent show status lastHeartbeat
+""",
+    flags=(Flag("os", "", "Show the operating system too", switch=True),),
+    run=run,
+    syntax="azcmagent show [property...] [flags]",
+)

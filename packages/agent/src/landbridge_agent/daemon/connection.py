@@ -1,0 +1,163 @@
+"""Everything that runs while the machine is connected: channel, facts, certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+
+from landbridge_agent.cloud import Cloud, client_for
+from landbridge_agent.daemon.channel import Channel
+from landbridge_agent.daemon.child import ChildFailed, run
+from landbridge_agent.daemon.control_plane import ControlPlane, Refused
+from landbridge_agent.daemon.log import Log
+from landbridge_agent.daemon.rendezvous import Rendezvous
+from landbridge_agent.daemon.status import Status
+from landbridge_agent.dial import Dialer, Proxy, Unreachable, trust
+from landbridge_agent.facts import report
+from landbridge_agent.local_config import Incoming, InvalidSetting, incoming
+from landbridge_agent.machine import AgentConfig, Machine, StateError
+from landbridge_agent.version import AGENT_VERSION
+from landbridge_wire import agent_api
+from landbridge_wire.listener import ListenerConfig
+
+FACTS_SECONDS = 900.0
+"""How often the facts are gathered again; they are sent only when they changed."""
+
+RETRY_SECONDS = 30.0
+RENEWAL_RETRY_SECONDS = 3600.0
+RENEWAL_CHECK_SECONDS = 12 * 3600.0
+
+
+class Connection:
+    """One machine's connection to its cloud, until it is cancelled."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        config: AgentConfig,
+        status: Status,
+        log: Log,
+        proxy: Proxy,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        listener: ListenerConfig,
+    ) -> None:
+        """Take the parts.
+
+        Raises:
+            AgentError: the CA file cannot be used.
+        """
+        self._machine, self._status, self._log, self._clock = machine, status, log, clock
+        self._proxy = proxy
+        cloud = Cloud(config.endpoint, config.caFile)
+        loop = asyncio.get_running_loop()
+        identity = str(machine.paths.identity)
+        self._api = ControlPlane(client_for(cloud, proxy), config, identity, loop.time)
+        dialer = Dialer(trust(config.caFile), proxy)
+        rendezvous = Rendezvous(machine, dialer, status, log, clock, self._port_used)
+        self._channel = Channel(
+            self._api,
+            dialer,
+            rendezvous,
+            status,
+            log,
+            clock,
+            random,
+            self._heartbeat,
+            self._answered,
+            listener,
+        )
+        self._sequence = 0
+        self._digest = ""
+        self._wanted = asyncio.Event()
+        self._force = False
+        self._ports: tuple[int, ...] = ()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._facts())
+            tasks.create_task(self._renewal())
+            await self._channel.run()
+
+    def refresh(self) -> None:
+        """Gather the facts again: the local configuration may have changed."""
+        self._wanted.set()
+
+    # -- heartbeat -----------------------------------------------------------------------------
+
+    def _heartbeat(self) -> agent_api.Heartbeat:
+        self._sequence += 1
+        return agent_api.Heartbeat(AGENT_VERSION, self._sequence, self._digest)
+
+    def _answered(self, reply: agent_api.HeartbeatReply) -> None:
+        if reply.factsWanted and self._digest:
+            self._force = True
+            self._wanted.set()
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    def _port_used(self, port: int) -> None:
+        """A port that the cloud opened: its host keys are worth reporting."""
+        if port not in self._ports:
+            self._ports = (*self._ports, port)[-8:]
+            self._wanted.set()
+
+    def _settings(self) -> Incoming:
+        try:
+            return incoming(self._machine.local_settings())
+        except (StateError, InvalidSetting):
+            return Incoming(False, ())
+
+    def _gather(self, settings: Incoming, ports: tuple[int, ...]) -> Mapping[str, object]:
+        sources = report.gather(settings, ports)
+        return report.build(sources, settings, self._proxy.shown)
+
+    async def _facts(self) -> None:
+        sent = ""
+        while True:
+            self._wanted.clear()
+            facts = await asyncio.to_thread(self._gather, self._settings(), self._ports)
+            digest = agent_api.facts_digest(facts)
+            wait = FACTS_SECONDS
+            if digest != sent or self._force:
+                try:
+                    await self._api.put_facts(facts)
+                    sent, self._force = digest, False
+                    self._log.info("The machine's facts were reported")
+                except (Refused, Unreachable) as error:
+                    self._log.debug(f"The facts could not be reported: {error}")
+                    wait = RETRY_SECONDS
+            self._digest = digest
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+
+    # -- certificate ---------------------------------------------------------------------------
+
+    async def _renewal(self) -> None:
+        while True:
+            try:
+                wait = await self._renew()
+            except (ChildFailed, Refused, Unreachable) as error:
+                self._log.warning(f"The certificate could not be renewed: {error}. It is tried again.")
+                wait = RENEWAL_RETRY_SECONDS
+            await asyncio.sleep(min(max(wait, 1.0), RENEWAL_CHECK_SECONDS))
+
+    async def _renew(self) -> float:
+        """Renew if half of the certificate's life is over; return when to look again."""
+        paths = self._machine.paths
+        async with run("renewal", str(paths.root), "1" if paths.relocated else "0") as child:
+            answer = json.loads(await child.line())
+            self._status.certificate_ends = self._clock() + float(answer["expiresIn"])
+            request = answer.get("request")
+            if request is None:
+                return float(answer["dueIn"])
+            chain = await self._api.renew(request)
+            await child.send({"certificate": chain})
+            await child.end()
+        self._log.info("The machine's certificate was renewed")
+        return 0.0

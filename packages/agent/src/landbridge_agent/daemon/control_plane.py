@@ -1,0 +1,110 @@
+"""The agent API's calls, as the machine: its token comes from a signed assertion (RFC 7523).
+
+The token lives in memory only; it is fetched anew before it ends, and at once after a 401.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from landbridge_agent.daemon.child import ChildFailed, run
+from landbridge_agent.https import Requests, Response
+from landbridge_agent.machine import AgentConfig
+from landbridge_agent.version import AGENT_VERSION
+from landbridge_wire import agent_api
+
+EARLY_SECONDS = 300.0
+"""A token that ends within this time is replaced."""
+
+
+class Refused(Exception):
+    """The control plane, or our own child, said no; ``status`` is HTTP's, 0 for the child."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class ControlPlane:
+    """Calls one control plane as one machine. ``monotonic`` measures the token's life."""
+
+    def __init__(
+        self, client: Requests, config: AgentConfig, identity_file: str, monotonic: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._config = config
+        self._identity_file = identity_file
+        self._monotonic = monotonic
+        self._token = ""
+        self._token_ends = 0.0
+
+    async def session(self) -> agent_api.Session:
+        """Return where and with what the machine listens.
+
+        Raises:
+            Refused, Unreachable: as every call here.
+        """
+        request = agent_api.SessionRequest(AGENT_VERSION).to_json()
+        answer = await self._call("POST", agent_api.SESSION, request)
+        try:
+            return agent_api.Session.from_json(answer.json())
+        except agent_api.MalformedMessage as error:
+            raise Refused(answer.status, f"The session cannot be read: {error}") from error
+
+    async def heartbeat(self, message: agent_api.Heartbeat) -> agent_api.HeartbeatReply:
+        """Say over HTTPS that the machine lives: the way while the relay cannot be reached."""
+        answer = await self._call("POST", agent_api.HEARTBEAT, message.to_json())
+        try:
+            return agent_api.HeartbeatReply.from_json(answer.json())
+        except agent_api.MalformedMessage as error:
+            raise Refused(answer.status, f"The heartbeat's answer cannot be read: {error}") from error
+
+    async def put_facts(self, facts: Mapping[str, object]) -> None:
+        """Report the machine's facts."""
+        await self._call("PUT", agent_api.FACTS, facts)
+
+    async def renew(self, request: str) -> str:
+        """Return the next certificate chain (PEM) for a signing request."""
+        body = agent_api.CertificateRequest(request).to_json()
+        answer = await self._call("POST", agent_api.CERTIFICATES, body)
+        try:
+            return agent_api.Certificate.from_json(answer.json()).certificate
+        except agent_api.MalformedMessage as error:
+            raise Refused(answer.status, f"The certificate's answer cannot be read: {error}") from error
+
+    async def _call(self, method: str, path: str, body: object) -> Response:
+        url = self._config.endpoint + path
+        answer = await self._client.request(method, url, token=await self._fresh_token(), body=body)
+        if answer.status == 401:
+            self._token = ""
+            answer = await self._client.request(method, url, token=await self._fresh_token(), body=body)
+        if not answer.ok:
+            raise Refused(answer.status, answer.reason)
+        return answer
+
+    async def _fresh_token(self) -> str:
+        if not self._token or self._monotonic() > self._token_ends:
+            self._token, lifetime = await self._fetch_token()
+            self._token_ends = self._monotonic() + max(lifetime - EARLY_SECONDS, lifetime / 2)
+        return self._token
+
+    async def _fetch_token(self) -> tuple[str, float]:
+        config = self._config
+        try:
+            async with run("assertion", self._identity_file, config.clientId, config.tokenEndpoint) as child:
+                assertion = await child.line()
+        except ChildFailed as error:
+            raise Refused(0, f"The machine's key cannot sign: {error}") from error
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": config.clientId,
+            "client_assertion_type": agent_api.CLIENT_ASSERTION_TYPE,
+            "client_assertion": assertion,
+            "scope": agent_api.AUDIENCE + "/.default",
+        }
+        answer = await self._client.request("POST", config.tokenEndpoint, form=form)
+        token, lifetime = answer.text("access_token"), answer.json().get("expires_in")
+        if not answer.ok or not token:
+            raise Refused(answer.status, f"The machine's identity was refused: {answer.reason}")
+        return token, float(lifetime) if isinstance(lifetime, int | float) else 600.0
