@@ -1,0 +1,184 @@
+"""A cloud with its first tenant, copied for every test from one that was made once."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+from landbridge_server.config import Config
+from landbridge_server.identity import bootstrap, directory
+from landbridge_server.identity.authentication import Authenticator
+from landbridge_server.identity.clients import AZURE_CLI
+from landbridge_server.identity.http import IdentityHttp
+from landbridge_server.identity.keys import SigningKeys
+from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.tokens import TokenVerifier
+from landbridge_server.store.database import Database
+from landbridge_server.store.schema import metadata
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+START = 1_800_000_000.0
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class _Form(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag == "input":
+            self.fields[found["name"]] = found.get("value") or ""
+
+
+class Cloud:
+    """The token service in process, and what a client of it does."""
+
+    def __init__(self, folder: Path, keys_folder: Path, first: bootstrap.FirstStart, other: str) -> None:
+        self.clock = Clock()
+        self.first = first
+        self.other_tenant = other
+        self.config = Config(folder)
+        self.endpoints = self.config.endpoints
+        self.db = Database(self.config.database_url)
+        self.keys = SigningKeys.open(keys_folder, self.clock)
+        self.service = IdentityService(self.db, self.endpoints, self.keys, self.clock)
+        self.verifier = TokenVerifier(self.keys, self.endpoints, self.clock, f"{self.endpoints.login}/t")
+        self.authenticator = Authenticator(self.db, self.verifier)
+        routes = [
+            Route(path, endpoint, methods=[method])
+            for method, path, endpoint, _why in IdentityHttp(self.service).routes()
+        ]
+        transport = httpx.ASGITransport(Starlette(routes=routes))
+        self.http = httpx.AsyncClient(transport=transport, base_url=self.endpoints.login)
+        self.arm_scope = self.endpoints.audience + "/.default"
+
+    @property
+    def tenant(self) -> str:
+        return self.first.tenant_id
+
+    async def token(self, form: dict[str, str], where: str | None = None, **options) -> httpx.Response:
+        path = where or f"/{self.tenant}/oauth2/v2.0/token"
+        return await self.http.post(path, data=form, **options)
+
+    def secret_form(self, **changes: str) -> dict[str, str]:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.first.client_id,
+            "client_secret": self.first.client_secret,
+            "scope": self.arm_scope,
+        }
+        return {**form, **changes}
+
+    def password_form(self, **changes: str) -> dict[str, str]:
+        form = {
+            "grant_type": "password",
+            "client_id": AZURE_CLI,
+            "client_info": "1",
+            "username": self.first.user_name,
+            "password": self.first.password,
+            "scope": f"{self.arm_scope} offline_access openid profile",
+        }
+        return {**form, **changes}
+
+    def refresh_form(self, token: str, **changes: str) -> dict[str, str]:
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": AZURE_CLI,
+            "refresh_token": token,
+            "scope": f"{self.arm_scope} offline_access openid profile",
+        }
+        return {**form, **changes}
+
+    async def begin_device(self, **changes: str) -> dict:
+        form = {"client_id": AZURE_CLI, "scope": f"{self.arm_scope} offline_access openid profile"}
+        answer = await self.http.post("/organizations/oauth2/v2.0/devicecode", data={**form, **changes})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def poll(self, code: dict, **changes: str) -> httpx.Response:
+        form = {"grant_type": DEVICE_GRANT, "client_id": AZURE_CLI, "device_code": code["device_code"]}
+        return await self.token({**form, "client_info": "1", **changes})
+
+    async def submit(self, page: httpx.Response, **values: str) -> httpx.Response:
+        """Fill in the form of a page as a browser does, and send it."""
+        form = _Form()
+        form.feed(page.text)
+        return await self.http.post("/devicelogin", data={**form.fields, **values})
+
+    async def approve(self, code: dict, **values: str) -> httpx.Response:
+        page = await self.submit(await self.http.get("/devicelogin"), user_code=code["user_code"])
+        answers = {"username": self.first.user_name, "password": self.first.password, "action": "approve"}
+        return await self.submit(page, **{**answers, **values})
+
+
+def _refused(answer: httpx.Response, number: int, error: str, status: int = 400) -> dict:
+    """Check the whole body of a refusal."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert body["error"] == error
+    assert body["error_codes"] == [number]
+    assert body["error_description"].startswith(f"AADSTS{number}: ")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", body["timestamp"])
+    assert {"trace_id", "correlation_id"} < body.keys()
+    return body
+
+
+@pytest.fixture
+def refused():
+    return _refused
+
+
+@pytest.fixture(scope="session")
+def keys_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, keys_folder):
+    folder = tmp_path_factory.mktemp("cloud")
+    db = Database(Config(folder).database_url)
+    metadata.create_all(db.engine)
+    with db.writing() as connection:
+        first = bootstrap.first_start(connection, START, "cloud.example")
+        other = bootstrap.create_tenant(connection, "other.example", "Other", START + 1).tenant_id
+        directory.create_user(connection, other, "eve@other.example", "Eve", "eves-password", START)
+    db.close()
+    return folder, first, other
+
+
+@pytest.fixture
+def cloud(tmp_path, made, keys_folder):
+    folder, first, other = made
+    shutil.copy(folder / "landbridge.db", tmp_path / "landbridge.db")
+    found = Cloud(tmp_path, keys_folder, first, other)
+    yield found
+    found.db.close()
+
+
+@pytest.fixture
+def connection(cloud):
+    with cloud.db.writing() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    return "asyncio"
