@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +11,6 @@ from typing import TypeVar
 
 TAIL_LINES = 15
 STOP_SECONDS = 10.0
-PR_SET_PDEATHSIG = 1
 
 T = TypeVar("T")
 
@@ -56,11 +53,10 @@ def run(argv: Sequence[str | Path], environment: Mapping[str, str], seconds: flo
     return done.stdout
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end this child when the quickstart is killed without a chance to tidy up."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "prctl"):
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _ending_with_us(argv: Sequence[str | Path]) -> list[str | Path]:
+    """Have Linux end the program when we are killed without a chance to tidy up."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else list(argv)
 
 
 class Child:
@@ -74,13 +70,12 @@ class Child:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                argv,
+                _ending_with_us(argv),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if os.name == "posix" else None,
             )
 
     def said(self) -> str:
