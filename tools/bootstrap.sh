@@ -76,7 +76,7 @@ apt_install() {
 }
 
 install_missing_packages() {
-    missing=$(missing_packages "${1:-}" | tr '\n' ' ')
+    missing=$(missing_packages "${1:-}" | xargs)
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -eq 0 ] && has_program apt-get; then
         # shellcheck disable=SC2086  # a list of words
