@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from running import ENVIRONMENT, Connection
 
 pytestmark = [pytest.mark.soak, pytest.mark.ssh]
