@@ -112,7 +112,7 @@ make_environment() {
 }
 
 build_proxy() {
-    wanted=$(cat tools/build_sshproxy.py packages/client/src/landbridge_client/*.py | sha256sum)
+    wanted=$(cat tools/build_sshproxy.py packages/client/src/*/*.py packages/wire/src/*/*.py | sha256sum)
     stamp=.venv/.landbridge-proxy
     if [ ! -x .venv/bin/sshProxy ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         .venv/bin/python tools/build_sshproxy.py .venv/bin/sshProxy >/dev/null
