@@ -311,9 +311,7 @@ def _tell_daemon(call: Call) -> None:
 
 
 def _report(call: Call, config: AgentConfig) -> None:
-    page = (
-        f"{config.portal}/#@{config.tenantId}/resource{config.resourceId}/overview" if config.portal else ""
-    )
+    page = config.portal_page
     if call.out.json:
         call.out.object(
             {
