@@ -9,6 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
 from landbridge_server.config import Config
 from landbridge_server.identity import bootstrap, directory
 from landbridge_server.identity.authentication import Authenticator
@@ -19,8 +22,6 @@ from landbridge_server.identity.service import IdentityService
 from landbridge_server.identity.tokens import TokenVerifier
 from landbridge_server.store.database import Database
 from landbridge_server.store.schema import metadata
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 START = 1_800_000_000.0
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"

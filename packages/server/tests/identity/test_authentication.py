@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from landbridge_server.identity import directory
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.caller import Caller
@@ -50,7 +51,11 @@ async def test_a_machine_is_known_by_its_resource(cloud, audiences):
     machine = await cloud.db.write(work)
     token = cloud.service.issuer.access_token(machine, cloud.tenant, cloud.endpoints.audience, "a")
     caller = cloud.authenticator.caller(f"bearer {token}", audiences)
-    assert (caller.kind, caller.resource_key, caller.app_id) == ("ManagedIdentity", "/machine", machine.app_id)
+    assert (caller.kind, caller.resource_key, caller.app_id) == (
+        "ManagedIdentity",
+        "/machine",
+        machine.app_id,
+    )
 
 
 def test_no_header_is_authentication_failed_with_a_challenge(cloud, audiences):
@@ -59,7 +64,7 @@ def test_no_header_is_authentication_failed_with_a_challenge(cloud, audiences):
     assert error.message == "Authentication failed. The 'Authorization' header is missing."
     assert error.challenge == (
         'Bearer authorization_uri="https://localhost:9443/t", error="invalid_token", '
-        'error_description="The authentication failed because of missing \'Authorization\' header."'
+        "error_description=\"The authentication failed because of missing 'Authorization' header.\""
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
+
 from landbridge_server.identity import keys as keys_module
 from landbridge_server.identity.keys import BadSignature, SigningKeys
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from landbridge_server.identity import scopes
 from landbridge_server.identity.errors import OAuthError
 
@@ -51,7 +52,15 @@ def test_a_scope_written_down_reads_back_the_same(audience, extra):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "  ", "User.Read", "/.default", "https://a/.default https://b/.default", "https://a/read", "x" * 5000],
+    [
+        "",
+        "  ",
+        "User.Read",
+        "/.default",
+        "https://a/.default https://b/.default",
+        "https://a/read",
+        "x" * 5000,
+    ],
 )
 def test_what_is_no_scope_is_refused(text):
     with pytest.raises(OAuthError, match="AADSTS70011"):

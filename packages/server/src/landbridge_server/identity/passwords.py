@@ -40,7 +40,7 @@ def new_secret(length: int = SECRET_LENGTH) -> str:
 
 def hash_secret(secret: str) -> str:
     """Return what is stored of a machine-made secret."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_octets(secret)).hexdigest()
 
 
 def secret_matches(secret: str, verifier: str) -> bool:
@@ -56,12 +56,16 @@ def hash_password(password: str) -> str:
     """
     if not MINIMUM_LENGTH <= len(password) <= MAXIMUM_LENGTH:
         raise WeakPassword(f"A password has {MINIMUM_LENGTH} to {MAXIMUM_LENGTH} characters.")
-    return _hasher.hash(password)
+    return _hasher.hash(_octets(password))
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # no text may fail where a wrong one is just wrong
 
 
 def _matches(password: str, verifier: str) -> bool:
     try:
-        return _hasher.verify(verifier, password)
+        return _hasher.verify(verifier, _octets(password))
     except (VerificationError, InvalidHashError):
         return False
 
