@@ -20,7 +20,9 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``export``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    export = actions.add_parser("export", help="write the root certificate to standard output")
+    export = actions.add_parser(
+        "export", help="write the root certificate to standard output", allow_abbrev=False
+    )
     add_data(export)
     export.add_argument("--format", choices=("pem", "der", "fingerprint"), default="pem", help="default: pem")
 

@@ -33,10 +33,11 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def parser(wanted: str = "") -> argparse.ArgumentParser:
+    """Return the parser of the command line; only the ``wanted`` verb's module is loaded."""
     top = argparse.ArgumentParser(
         prog="landbridge",
+        allow_abbrev=False,
         description="The Landbridge control plane: an Azure-compatible cloud of your own.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,22 +45,25 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"landbridge {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (module_name, text) in VERBS.items():
-        module = import_module(f"landbridge_server.cli.{module_name}")
+        module = import_module(f"landbridge_server.cli.{module_name}") if verb == wanted else None
         sub = verbs.add_parser(
             verb,
             help=text,
-            description=module.__doc__,
-            epilog=module.EXAMPLES,
+            allow_abbrev=False,
+            description=module.__doc__ if module else text,
+            epilog=module.EXAMPLES if module else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        if module:
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser(next((word for word in given if not word.startswith("-")), "")).parse_args(given)
     try:
         return int(options.run(options) or 0)
     except (CommandError, ConfigError) as error:

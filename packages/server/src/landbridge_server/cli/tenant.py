@@ -19,10 +19,10 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``create`` and ``list``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="create a tenant")
+    create = actions.add_parser("create", help="create a tenant", allow_abbrev=False)
     create.add_argument("domain", metavar="DOMAIN", help="its domain, such as fabrikam.example")
     create.add_argument("--display-name", default="", metavar="TEXT", help="default: the domain")
-    for action in (create, actions.add_parser("list", help="list tenants")):
+    for action in (create, actions.add_parser("list", help="list tenants", allow_abbrev=False)):
         add_data(action)
         add_output(action)
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``create``, ``reset-password`` and ``list``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("create", "create a user"), ("reset-password", "give a user another password")):
-        action = actions.add_parser(name, help=text)
+        action = actions.add_parser(name, help=text, allow_abbrev=False)
         add_data(action)
         add_output(action)
         action.add_argument("user_name", metavar="NAME@DOMAIN", help="user principal name")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action.add_argument(
                 "--tenant", metavar="T", help="tenant id or domain (default: the first tenant)"
             )
-    listing = actions.add_parser("list", help="list users")
+    listing = actions.add_parser("list", help="list users", allow_abbrev=False)
     add_data(listing)
     add_output(listing)
 

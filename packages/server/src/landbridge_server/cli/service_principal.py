@@ -1,0 +1,128 @@
+"""Create, list, reset and delete service principals. A secret is printed once and never kept."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from landbridge_server.arm import roles
+from landbridge_server.arm.grants import grant
+from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
+from landbridge_server.identity import directory
+from landbridge_server.identity.tenancy import home_tenant
+from landbridge_server.store import role_assignments, subscriptions, tenants
+from landbridge_server.store.database import Connection
+
+EXAMPLES = """examples:
+  landbridge sp create --name onboarding --role "Azure Connected Machine Onboarding"
+  landbridge sp create --name deploy --role Contributor --scope /subscriptions/ID/resourceGroups/web -o json
+  landbridge sp list
+  landbridge sp reset onboarding
+  landbridge sp delete onboarding
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``create``, ``list``, ``reset`` and ``delete``."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser(
+        "create", help="create a service principal and print its secret once", allow_abbrev=False
+    )
+    create.add_argument("--name", required=True, help="display name")
+    create.add_argument("--role", metavar="ROLE", help="name or id of a role to assign")
+    create.add_argument("--scope", metavar="ID", help="scope of the role (default: the first subscription)")
+    create.add_argument("--tenant", metavar="T", help="tenant id or domain (default: the first tenant)")
+    listing = actions.add_parser("list", help="list service principals", allow_abbrev=False)
+    reset = actions.add_parser(
+        "reset", help="replace all secrets by a new one, printed once", allow_abbrev=False
+    )
+    delete = actions.add_parser(
+        "delete", help="delete a service principal with its roles", allow_abbrev=False
+    )
+    for action in (reset, delete):
+        action.add_argument("name", metavar="NAME|ID", help="display name, application id or object id")
+    for action in (create, listing, reset, delete):
+        add_data(action)
+        add_output(action)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the action says."""
+    action = {"create": _create, "list": _list, "reset": _reset, "delete": _delete}[options.action]
+    with opened_store(options.data) as db:
+        try:
+            with db.writing() as connection:
+                rows = action(connection, options, time.time())  # noqa: TID251 - this command is a main()
+        except (directory.DirectoryError, LookupError) as error:
+            raise CommandError(str(error)) from error
+    show(rows, options.output)
+    return 0
+
+
+Rows = list[dict[str, str]]
+
+
+def _create(connection: Connection, options: argparse.Namespace, now: float) -> Rows:
+    role = roles.named(options.role) or roles.by_guid(options.role) if options.role else None
+    if options.role and role is None:
+        known = ", ".join(sorted(one.name for one in roles.BUILT_IN))
+        raise CommandError(f"There is no role '{options.role}'. There are: {known}.")
+    if options.scope and not options.role:
+        raise CommandError("--scope needs --role.")
+    tenant = tenants.named(connection, options.tenant or home_tenant(connection))
+    if tenant is None:
+        raise CommandError(f"There is no tenant '{options.tenant}'.")
+    object_id, app_id, secret = directory.create_service_principal(
+        connection, tenant.tenant_id, options.name, now
+    )
+    if role is not None:
+        grant(
+            connection,
+            tenant_id=tenant.tenant_id,
+            principal_id=object_id,
+            principal_type="ServicePrincipal",
+            role=role,
+            scope=options.scope or _first_subscription(connection, tenant.tenant_id),
+            now=now,
+        )
+    return [
+        {
+            "displayName": options.name,
+            "clientId": app_id,
+            "clientSecret": secret,
+            "objectId": object_id,
+            "tenantId": tenant.tenant_id,
+        }
+    ]
+
+
+def _first_subscription(connection: Connection, tenant_id: str) -> str:
+    found = subscriptions.of_tenant(connection, tenant_id)
+    if not found:
+        raise CommandError("The tenant has no subscription: give --scope.")
+    return f"/subscriptions/{found[0].subscription_id}"
+
+
+def _list(connection: Connection, options: argparse.Namespace, now: float) -> Rows:
+    return [
+        {
+            "displayName": one.display_name,
+            "clientId": one.app_id or "",
+            "objectId": one.object_id,
+            "enabled": str(one.enabled).lower(),
+        }
+        for one in directory.list_service_principals(connection)
+    ]
+
+
+def _reset(connection: Connection, options: argparse.Namespace, now: float) -> Rows:
+    found = directory.service_principal(connection, options.name)
+    secret = directory.reset_secret(connection, found.object_id, now)
+    return [{"displayName": found.display_name, "clientId": found.app_id or "", "clientSecret": secret}]
+
+
+def _delete(connection: Connection, options: argparse.Namespace, now: float) -> Rows:
+    found = directory.service_principal(connection, options.name)
+    role_assignments.remove_of_principal(connection, found.object_id)
+    directory.delete_principal(connection, found.object_id)
+    return [{"displayName": found.display_name, "deleted": found.object_id}]

@@ -1,0 +1,68 @@
+"""Create and list subscriptions."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import uuid
+
+from landbridge_server.arm.registry import REGISTERED_AT_START
+from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
+from landbridge_server.identity.tenancy import home_tenant
+from landbridge_server.store import provider_registrations, subscriptions, tenants
+from landbridge_server.store.database import Connection
+from landbridge_server.store.subscriptions import Subscription
+
+EXAMPLES = """examples:
+  landbridge subscription create Production
+  landbridge subscription create Fabrikam --tenant fabrikam.example -o json
+  landbridge subscription list
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``create`` and ``list``."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="create a subscription", allow_abbrev=False)
+    create.add_argument("name", metavar="NAME", help="display name")
+    create.add_argument("--tenant", metavar="T", help="tenant id or domain (default: the first tenant)")
+    for action in (create, actions.add_parser("list", help="list subscriptions", allow_abbrev=False)):
+        add_data(action)
+        add_output(action)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Create one, or list all."""
+    with opened_store(options.data) as db, db.writing() as connection:
+        if options.action == "create":
+            found = [_create(connection, options)]
+        else:
+            found = subscriptions.everyone(connection)
+    rows = [
+        {
+            "subscriptionId": one.subscription_id,
+            "displayName": one.display_name,
+            "tenantId": one.tenant_id,
+            "state": one.state,
+        }
+        for one in found
+    ]
+    show(rows, options.output)
+    return 0
+
+
+def _create(connection: Connection, options: argparse.Namespace) -> Subscription:
+    try:
+        tenant = tenants.named(connection, options.tenant or home_tenant(connection))
+    except LookupError as error:
+        raise CommandError(str(error)) from error
+    if tenant is None:
+        raise CommandError(f"There is no tenant '{options.tenant}'.")
+    name = options.name.strip()
+    if not name or len(name) > 64 or not name.isprintable():
+        raise CommandError("The name of a subscription has 1 to 64 printable characters.")
+    now = time.time()  # noqa: TID251 - this command is a main()
+    made = Subscription(str(uuid.uuid4()), tenant.tenant_id, name, "Enabled", now)
+    subscriptions.add(connection, made)
+    provider_registrations.add_registered(connection, made.subscription_id, REGISTERED_AT_START, now)
+    return made
