@@ -120,6 +120,8 @@ class SmallCloud:
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self.machines: dict[str, Any] = {}
         self.channels: list[asyncio.StreamWriter] = []
+        self.data: list[asyncio.StreamWriter] = []
+        self.writers: list[asyncio.StreamWriter] = []
         self.texts: asyncio.Queue[Any] = asyncio.Queue()
         self.rendezvous: asyncio.Queue[tuple[str, asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
         self.certificate_days, self.certificate_age = 90.0, 0.01
@@ -135,16 +137,20 @@ class SmallCloud:
         finally:
             server.close()
             self.drop()
+            for writer in self.writers:
+                writer.transport.abort()
+            await asyncio.sleep(0.05)  # for the transports to close their sockets
 
     def drop(self) -> None:
         """Break every control channel, as a killed process does."""
-        while self.channels:
-            self.channels.pop().transport.abort()
+        while self.channels or self.data:
+            (self.channels or self.data).pop().transport.abort()
 
     def said(self, method: str, path: str) -> list[Asked]:
         return [one for one in self.asked if one.method == method and one.path.startswith(path)]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
         try:
             raw = await reader.readuntil(b"\r\n\r\n")
             head = parse_head(raw)
@@ -165,7 +171,7 @@ class SmallCloud:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            if writer not in self.channels:
+            if writer not in self.data:
                 writer.close()
 
     # -- what it says ----------------------------------------------------------------------------
@@ -255,10 +261,11 @@ class SmallCloud:
             await self.rendezvous.put((target, reader, writer))
             return
         writer.write(accept_head(check_request(head)))
-        self.channels.append(writer)
         if "sb-hc-action=accept" in target:
+            self.data.append(writer)
             await self.rendezvous.put((target, reader, writer))
             return
+        self.channels.append(writer)
         await self._control(reader, writer)
 
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

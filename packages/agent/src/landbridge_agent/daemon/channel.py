@@ -82,14 +82,14 @@ class Channel:
 
     async def _ticks(self) -> None:
         while True:
+            self._do(self._listener.tick(self._now()))
+            self._wake.clear()
             wait = self._listener.deadline - self._now()
             try:
                 async with asyncio.timeout(None if wait == float("inf") else max(wait, 0.0)):
                     await self._wake.wait()
             except TimeoutError:
                 pass
-            self._wake.clear()
-            self._do(self._listener.tick(self._now()))
 
     async def _leave(self) -> None:
         link, self._link = self._link, None
