@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from quickstart.ports import find_free
-from running import GROUP, Agent, ControlPlane
+from running import GROUP, PROGRAMS, Agent, ControlPlane
 
 TOP_SECRET = "not-the-secret-of-anyone"
 
@@ -74,11 +74,16 @@ def test_missing_parameters_are_all_named(make_agent: Callable[[str], Agent]) ->
     assert "--location" in done.stdout
 
 
-def test_a_refusal_in_json_is_json(make_agent: Callable[[str], Agent], tmp_path: Path) -> None:
+def test_a_refusal_in_json_is_json(make_agent: Callable[[str], Agent]) -> None:
     agent = make_agent("machine-readable")
-    done = agent.run("connect", "--json", "--resource-group", GROUP)
+    done = subprocess.run(
+        [PROGRAMS / "azcmagent", "connect", "--json", "--resource-group", GROUP],
+        env=agent.environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 16
-    assert "AZCM0016" in json.dumps(json.loads(done.stdout))
+    assert json.loads(done.stdout)["errorCode"] == "AZCM0016"
 
 
 def test_a_location_that_does_not_exist(make_agent: Callable[[str], Agent]) -> None:
