@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from landbridge_server.store.schema import credentials, device_codes, principals, refresh_tokens
 
@@ -19,6 +19,16 @@ MANAGED_IDENTITY = "ManagedIdentity"
 
 PASSWORD = "password"  # noqa: S105
 SECRET = "secret"  # noqa: S105
+
+# Built once: every authenticated request looks a principal up, and building a statement
+# costs more than running it.
+_BY_OBJECT_ID = select(principals).where(principals.c.object_id == bindparam("key"))
+_BY_USER_NAME = select(principals).where(principals.c.user_name_key == bindparam("key"))
+_BY_APP_ID = select(principals).where(principals.c.app_id == bindparam("key"))
+_BY_RESOURCE = select(principals).where(principals.c.resource_key == bindparam("key"))
+_CREDENTIALS = select(credentials).where(
+    credentials.c.object_id == bindparam("key"), credentials.c.kind == bindparam("wanted")
+)
 
 
 class Principal(NamedTuple):
@@ -73,28 +83,22 @@ def add(connection: Connection, principal: Principal) -> None:
 
 def get(connection: Connection, object_id: str) -> Principal | None:
     """Return the principal with this object id."""
-    return _principal(
-        connection.execute(select(principals).where(principals.c.object_id == object_id)).first()
-    )
+    return _principal(connection.execute(_BY_OBJECT_ID, {"key": object_id}).first())
 
 
 def by_user_name(connection: Connection, user_name: str) -> Principal | None:
     """Return the user with this user principal name, in any casing."""
-    key = user_name.lower()
-    return _principal(connection.execute(select(principals).where(principals.c.user_name_key == key)).first())
+    return _principal(connection.execute(_BY_USER_NAME, {"key": user_name.lower()}).first())
 
 
 def by_app_id(connection: Connection, app_id: str) -> Principal | None:
     """Return the service principal or managed identity of this application, in any casing."""
-    key = app_id.lower()
-    return _principal(connection.execute(select(principals).where(principals.c.app_id == key)).first())
+    return _principal(connection.execute(_BY_APP_ID, {"key": app_id.lower()}).first())
 
 
 def by_resource(connection: Connection, resource_key: str) -> Principal | None:
     """Return the managed identity of a resource."""
-    return _principal(
-        connection.execute(select(principals).where(principals.c.resource_key == resource_key)).first()
-    )
+    return _principal(connection.execute(_BY_RESOURCE, {"key": resource_key}).first())
 
 
 def of_kind(connection: Connection, kind: str, tenant_id: str | None = None) -> list[Principal]:
@@ -127,9 +131,7 @@ def add_credential(connection: Connection, credential: Credential) -> None:
 
 def credentials_of(connection: Connection, object_id: str, kind: str) -> list[Credential]:
     """Return the credentials of a kind, expired ones included."""
-    rows = connection.execute(
-        select(credentials).where(credentials.c.object_id == object_id, credentials.c.kind == kind)
-    )
+    rows = connection.execute(_CREDENTIALS, {"key": object_id, "wanted": kind})
     return [Credential(*row) for row in rows]
 
 
