@@ -4,13 +4,18 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jws
 from joserfc.jwk import ECKey
 
+from landbridge_server.ca import profiles
 from landbridge_server.ca.authority import CertificateAuthority
-from landbridge_server.ca.keyring import new_key
+from landbridge_server.ca.keyring import certificate_pem, new_key
 from landbridge_server.identity import directory
 from landbridge_server.identity.assertions import PER_OWNER, SWEEP_AT, SeenAssertions
 from landbridge_server.identity.keys import unverified_parts
@@ -189,6 +194,18 @@ async def test_other_algorithms_are_refused(machine, refused):
         refused(answer, 700027, "invalid_client", 401)
     body = (await machine.ask(client_assertion=assertion("RS256", True))).json()
     assert "Service principals sign in with a secret" in body["error_description"]
+
+
+async def test_a_certificate_with_another_kind_of_key_is_refused(cloud, machine, refused):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = profiles.name("rsa")
+    now = datetime.fromtimestamp(cloud.clock(), UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    pem = certificate_pem(builder.sign(key, hashes.SHA256())).decode()
+    with cloud.db.writing() as connection:
+        connection.exec_driver_sql("UPDATE certificates SET pem = ?", (pem,))
+    refused(await machine.ask(), 700027, "invalid_client", 401)
 
 
 async def test_a_revoked_certificate_is_refused(cloud, machine, refused):

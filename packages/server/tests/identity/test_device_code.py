@@ -139,6 +139,13 @@ async def test_waiting_codes_are_bounded_and_ended_ones_forgotten(cloud, refused
         assert connection.exec_driver_sql("SELECT count(*) FROM device_codes").scalar() == 1
 
 
+async def test_two_programs_never_get_the_same_code(cloud, monkeypatch):
+    letters = iter("B" * 18 + "C" * 9)
+    monkeypatch.setattr(device_code.secrets, "choice", lambda _alphabet: next(letters))
+    codes = [(await cloud.begin_device())["user_code"] for _ in range(2)]
+    assert codes == ["B" * 9, "C" * 9]
+
+
 @given(st.text(max_size=80))
 def test_any_typed_text_is_normalised_once(typed):
     once = device_code.normalised(typed)

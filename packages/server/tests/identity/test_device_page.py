@@ -99,6 +99,21 @@ async def test_a_code_is_approved_once(cloud):
     assert (await cloud.submit(page, **values)).status_code == 400
 
 
+async def test_a_code_that_ends_while_the_password_is_checked_is_not_approved(cloud, refused):
+    code = await cloud.begin_device()
+    page = await cloud.submit(await cloud.http.get("/devicelogin"), user_code=code["user_code"])
+    check = cloud.service.check_password
+
+    async def cancelled_meanwhile(*both):
+        await cloud.submit(page, action="deny")
+        return await check(*both)
+
+    cloud.service.check_password = cancelled_meanwhile
+    answer = await cloud.submit(page, username=cloud.first.user_name, password=cloud.first.password)
+    assert answer.status_code == 400
+    refused(await cloud.poll(code), 65004, "access_denied")
+
+
 async def test_a_wrong_password_keeps_the_name_and_approves_nothing(cloud, refused):
     code = await cloud.begin_device()
     page = await cloud.approve(code, password="wrong")

@@ -131,6 +131,16 @@ async def test_a_deleted_user_leaves_no_token_behind(cloud, first, refused):
     refused(await cloud.token(cloud.refresh_form(first)), 70000, "invalid_grant")
 
 
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [("UPDATE principals SET enabled = 0", 50057), ("DELETE FROM principals", 50034)],
+)
+async def test_the_user_is_looked_at_even_if_the_token_is_good(cloud, first, refused, change, number):
+    with cloud.db.writing() as connection:
+        connection.exec_driver_sql(change)
+    refused(await cloud.token(cloud.refresh_form(first)), number, "invalid_grant")
+
+
 async def test_the_token_itself_is_not_in_the_database(cloud, first):
     with cloud.db.reading() as connection:
         rows = connection.exec_driver_sql("SELECT * FROM refresh_tokens").all()

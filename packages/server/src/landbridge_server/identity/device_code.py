@@ -24,7 +24,7 @@ SLOWER = 5
 KEPT = 3600.0
 """Seconds that an ended code is remembered, so that its refusal can say that it ended."""
 
-OUTSTANDING = 1000
+OUTSTANDING = 10_000
 """Codes that may wait at once: anybody may ask for one, and each is a row."""
 
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"

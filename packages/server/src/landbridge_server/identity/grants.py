@@ -186,7 +186,7 @@ async def refresh(service: IdentityService, request: TokenRequest) -> Granted:
         scope = asked or scopes.parse(row.scope)
         audience = service.audience(scope)
         tenant_id = service.tenant_of(connection, request.authority, user)
-        exchanged = refresh_tokens.exchange(connection, unverified_token, client_id, service.clock())
+        exchanged = refresh_tokens.exchange(connection, row, service.clock())
         if not isinstance(exchanged, Exchanged):
             return exchanged
         return Granted(user, tenant_id, client_id, scope, audience, exchanged.token)

@@ -103,4 +103,5 @@ class PasswordChecker:
         return found and verifier is not None
 
     def _check(self, password: str, verifier: str | None) -> bool:
-        return _matches(password, verifier or self._decoy)
+        decoy = self._decoy  # made at the first check, whoever that is for
+        return _matches(password, verifier or decoy)

@@ -38,11 +38,9 @@ def _hash(token: str) -> str:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """A refresh token that was accepted, and its successor."""
+    """The successor of a refresh token that was accepted."""
 
     token: str
-    object_id: str
-    scope: str
 
 
 def start_family(connection: Connection, object_id: str, client_id: str, scope: str, now: float) -> str:
@@ -90,16 +88,11 @@ def look(connection: Connection, unverified_token: str, client_id: str) -> Refre
     return row
 
 
-def exchange(
-    connection: Connection, unverified_token: str, client_id: str, now: float
-) -> Exchanged | OAuthError:
-    """Exchange a refresh token for its successor, or return why it is refused.
+def exchange(connection: Connection, row: RefreshToken, now: float) -> Exchanged | OAuthError:
+    """Exchange a token that ``look`` returned for its successor, or return why it is refused.
 
     Does not look at the principal. The caller commits whatever is returned.
     """
-    row = look(connection, unverified_token, client_id)
-    if isinstance(row, OAuthError):
-        return row
     if row.used_at is not None and not _asked_again(connection, row, now):
         sign_in.revoke_family(connection, row.family_id, now)
         return refuse(50173, internal="a used refresh token came back: its family ends")
@@ -107,7 +100,7 @@ def exchange(
         return refuse(700082, issued=_Stamp(row.issued_at).text)
     sign_in.use_refresh_token(connection, row.token_hash, now)
     token = _add(connection, row.family_id, row.token_hash, row.object_id, row.client_id, row.scope, now)
-    return Exchanged(token, row.object_id, row.scope)
+    return Exchanged(token)
 
 
 def _asked_again(connection: Connection, row: RefreshToken, now: float) -> bool:
