@@ -20,39 +20,16 @@ from landbridge_server.identity.grants import TokenRequest
 from landbridge_server.identity.rendering import HEADERS, Page, render
 from landbridge_server.identity.service import IdentityService
 
-Answer = Callable[[Request], Awaitable[Response]]
-
 NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 
 
 class IdentityHttp:
-    """The endpoints of the token service; ``routes`` lists them."""
+    """The endpoints of the token service; the table of routes in ``edge`` says where each is."""
 
     def __init__(self, service: IdentityService) -> None:
         """Serve ``service``."""
         self._service = service
         self._page = DevicePage(service)
-
-    def routes(self) -> list[tuple[str, str, Answer, str]]:
-        """Return method, lower-case path pattern, endpoint, and why it needs no token."""
-        reads = "discovery: a client reads it before it can sign in"
-        signs_in = "sign-in: the request itself proves who asks"
-        page = "sign-in: a page for people"
-        return [
-            ("GET", "/{tenant}/v2.0/.well-known/openid-configuration", self.openid_configuration, reads),
-            ("GET", "/{tenant}/.well-known/openid-configuration", self.openid_configuration, reads),
-            ("GET", "/{tenant}/discovery/v2.0/keys", self.keys, reads),
-            ("GET", "/{tenant}/discovery/keys", self.keys, reads),
-            ("GET", "/common/userrealm/{user}", self.user_realm, reads),
-            ("POST", "/{tenant}/oauth2/v2.0/token", self.token, signs_in),
-            ("POST", "/{tenant}/oauth2/token", self.token, signs_in),
-            ("POST", "/{tenant}/oauth2/v2.0/devicecode", self.device_authorization, signs_in),
-            ("POST", "/{tenant}/oauth2/devicecode", self.device_authorization, signs_in),
-            ("GET", "/{tenant}/oauth2/v2.0/authorize", self.authorize, page),
-            ("GET", "/{tenant}/oauth2/authorize", self.authorize, page),
-            ("GET", "/devicelogin", self.device_page_get, page),
-            ("POST", "/devicelogin", self.device_page_post, page),
-        ]
 
     async def openid_configuration(self, request: Request) -> Response:
         """Answer the discovery document; an unknown tenant is AADSTS90002."""
