@@ -123,7 +123,9 @@ class SmallCloud:
         self.data: list[asyncio.StreamWriter] = []
         self.writers: list[asyncio.StreamWriter] = []
         self.texts: asyncio.Queue[Any] = asyncio.Queue()
-        self.rendezvous: asyncio.Queue[tuple[str, asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        self.rendezvous: asyncio.Queue[tuple[str, asyncio.StreamReader, asyncio.StreamWriter]] = (
+            asyncio.Queue()
+        )
         self.certificate_days, self.certificate_age = 90.0, 0.01
         self.facts: Any = None
         self.relay_open = True
@@ -165,7 +167,8 @@ class SmallCloud:
             content = json.dumps(answer).encode() if answer is not None else b""
             stamp = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
             writer.write(
-                f"HTTP/1.1 {status} X\r\nDate: {stamp}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+                f"HTTP/1.1 {status} X\r\nDate: {stamp}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+                + content
             )
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -183,7 +186,12 @@ class SmallCloud:
                 return answer
         if path == "/metadata/endpoints":
             login = {"loginEndpoint": self.url, "audiences": [self.url]}
-            return 200, {"name": "Small", "authentication": login, "resourceManager": self.url, "portal": self.url}
+            return 200, {
+                "name": "Small",
+                "authentication": login,
+                "resourceManager": self.url,
+                "portal": self.url,
+            }
         if path.endswith("/token"):
             return self._token({key: value[0] for key, value in parse_qs(asked.body.decode()).items()})
         if asked.headers.get("authorization") != "Bearer token":

@@ -136,23 +136,46 @@ class Dialer:
         parts = urlsplit(self._proxy.url if "://" in self._proxy.url else f"http://{self._proxy.url}")
         if parts.scheme != "http" or not parts.hostname:
             raise Unreachable("HTTPS_PROXY must be an http:// URL, such as http://proxy.example:3128.")
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+        plain, tunnel = await loop.create_connection(_Tunnel, parts.hostname, parts.port or 80)
         try:
-            writer.write(build_head(f"CONNECT {host}:{port} HTTP/1.1", _proxy_headers(parts, host, port)))
-            raw = await reader.readuntil(b"\r\n\r\n")
-            answer = parse_head(raw[: head_length(raw)])
+            plain.write(build_head(f"CONNECT {host}:{port} HTTP/1.1", _proxy_headers(parts, host, port)))
+            answer = parse_head(await tunnel.head)
             if answer.status != 200:
                 where = f"{parts.hostname}:{parts.port or 80}"
                 raise Unreachable(f"The proxy {where} refused: {answer.status} {answer.reason}.")
             protocol = make()
-            transport = await loop.start_tls(writer.transport, protocol, self._context, server_hostname=host)
+            transport = await loop.start_tls(plain, protocol, self._context, server_hostname=host)
         except BaseException:
-            writer.transport.abort()
+            plain.abort()
             raise
         if transport is None:
             raise Unreachable(f"{host}:{port} closed the connection during the TLS handshake.")
         protocol.connection_made(transport)
         return transport, protocol
+
+
+class _Tunnel(asyncio.Protocol):
+    """Reads a proxy's answer to CONNECT; the server speaks only after our TLS hello."""
+
+    def __init__(self) -> None:
+        self.head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._data = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Collect until the head is whole."""
+        self._data += data
+        if self.head.done():
+            return
+        try:
+            if head_length(self._data):
+                self.head.set_result(self._data)
+        except HandshakeError as error:
+            self.head.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The proxy left."""
+        if not self.head.done():
+            self.head.set_exception(exc or EOFError("the proxy closed the connection"))
 
 
 def _proxy_headers(parts: SplitResult, host: str, port: int) -> list[tuple[str, str]]:

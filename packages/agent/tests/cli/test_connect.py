@@ -235,7 +235,13 @@ async def test_json_reports_a_failure_as_an_object(azcmagent, cloud):
 async def test_the_device_code_is_shown_and_polled(azcmagent, cloud):
     cloud.answers[("POST", "/organizations/oauth2/v2.0/devicecode")] = (
         200,
-        {"device_code": "d", "user_code": "ABCD", "verification_uri": "u", "interval": 1, "message": "go ABCD"},
+        {
+            "device_code": "d",
+            "user_code": "ABCD",
+            "verification_uri": "u",
+            "interval": 1,
+            "message": "go ABCD",
+        },
     )
     cloud.answers[("POST", "/organizations/oauth2/v2.0/token")] = (200, {"access_token": "token"})
     async with cloud.serving():
@@ -274,9 +280,7 @@ async def test_flags_are_read_from_a_file(azcmagent, cloud, tmp_path):
 async def test_the_cloud_file_of_the_installer_suffices(azcmagent, cloud):
     async with cloud.serving():
         azcmagent.paths.cloud.parent.mkdir(parents=True)
-        azcmagent.paths.cloud.write_text(
-            json.dumps({"endpoint": cloud.url, "caFile": str(cloud.ca_file)})
-        )
+        azcmagent.paths.cloud.write_text(json.dumps({"endpoint": cloud.url, "caFile": str(cloud.ca_file)}))
         ran = await azcmagent(
             "connect", "-i", "id", "-p", "s3cret", "-t", "tenant",
             "-s", "22222222-2222-4222-8222-222222222222", "-g", "rg", "-l", "local", "-n", "m1",

@@ -84,12 +84,11 @@ async def test_a_connected_machine_listens_beats_and_reports_its_facts(cloud, az
 
 
 async def test_a_machine_that_connects_later_is_noticed_at_once(cloud, azcmagent):
-    async with cloud.serving():
-        async with himdsd(azcmagent.paths):
-            await until(lambda: azcmagent.paths.socket.exists())
-            ran = await azcmagent.connect()
-            assert ran.err == ""
-            assert await text(cloud, "heartbeat", 4.0)
+    async with cloud.serving(), himdsd(azcmagent.paths):
+        await until(lambda: azcmagent.paths.socket.exists())
+        ran = await azcmagent.connect()
+        assert ran.err == ""
+        assert await text(cloud, "heartbeat", 4.0)
 
 
 async def test_sigterm_closes_the_channel_cleanly(cloud, azcmagent):

@@ -86,6 +86,6 @@ def _pairs(text: str) -> list[tuple[str, str]]:
             parts = [""]
         else:
             parts[-1] += char
-    if quoted or escaped:
+    if quoted or escaped or parts != [""]:
         raise AgentError(23, f"--tags has a quote or a backslash without its end: '{text[:200]}'.")
     return pairs
