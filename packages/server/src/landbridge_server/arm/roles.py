@@ -1,7 +1,9 @@
-"""The built-in roles: the table that says which actions each one allows.
+"""The built-in roles, with Azure's names, GUIDs and actions.
 
-Names, GUIDs and actions are Azure's own, less what this cloud does not have. An action
-pattern may hold ``*``, which stands for any text; ``notActions`` take away again.
+An action is ``Namespace/type/verb``; a role allows it when one of its ``actions`` matches and
+none of its ``not_actions`` does. ``*`` matches anything, ``/`` included; case does not count.
+Actions of providers that do not exist here stay listed: they grant nothing and keep the
+printed definition the same as elsewhere.
 """
 
 from __future__ import annotations
@@ -10,58 +12,61 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-ROLE_DEFINITIONS = "/providers/Microsoft.Authorization/roleDefinitions/"
-
 
 @dataclass(frozen=True)
 class Role:
-    """A role definition. ``name`` is its GUID, ``role_name`` what people call it."""
+    """A role definition that is assignable everywhere."""
 
+    guid: str
     name: str
-    role_name: str
     description: str
     actions: tuple[str, ...]
     not_actions: tuple[str, ...] = ()
     data_actions: tuple[str, ...] = ()
 
-    @property
-    def id(self) -> str:
-        """The id of the definition at tenant scope."""
-        return ROLE_DEFINITIONS + self.name
-
     def allows(self, action: str) -> bool:
-        """Say whether the role allows an action such as ``Microsoft.X/things/read``."""
-        return any(matches(pattern, action) for pattern in self.actions) and not any(
-            matches(pattern, action) for pattern in self.not_actions
-        )
+        """Say whether holding the role allows an action, in any casing."""
+        return _allows(self, action.lower())
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = (re.escape(part) for part in pattern.split("*"))
-    return re.compile(".*".join(parts), re.IGNORECASE | re.DOTALL)
+def _expression(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    alternatives = (".*".join(re.escape(part) for part in one.lower().split("*")) for one in patterns)
+    return re.compile("|".join(alternatives) or r"(?!)", re.DOTALL)
 
 
-def matches(pattern: str, action: str) -> bool:
-    """Say whether an action matches a pattern; casing does not count."""
-    return _compiled(pattern).fullmatch(action) is not None
+@lru_cache(maxsize=64)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return _expression(patterns)
+
+
+@lru_cache(maxsize=4096)
+def _allows(role: Role, action: str) -> bool:
+    return bool(_compiled(role.actions).fullmatch(action)) and not _compiled(role.not_actions).fullmatch(
+        action
+    )
 
 
 OWNER = Role(
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
     "Owner",
-    "Grants full access to manage all resources, including the ability to assign roles.",
+    "Grants full access to manage all resources, including the ability to assign roles in Azure RBAC.",
     ("*",),
 )
 CONTRIBUTOR = Role(
     "b24988ac-6180-42a0-ab88-20f7382dd24c",
     "Contributor",
-    "Grants full access to manage all resources, but does not allow you to assign roles.",
+    "Grants full access to manage all resources, but does not allow you to assign roles in Azure RBAC, "
+    "manage assignments in Azure Blueprints, or share image galleries.",
     ("*",),
     (
         "Microsoft.Authorization/*/Delete",
         "Microsoft.Authorization/*/Write",
         "Microsoft.Authorization/elevateAccess/Action",
+        "Microsoft.Blueprint/blueprintAssignments/write",
+        "Microsoft.Blueprint/blueprintAssignments/delete",
+        "Microsoft.Compute/galleries/share/action",
+        "Microsoft.Purview/consents/write",
+        "Microsoft.Purview/consents/delete",
     ),
 )
 READER = Role(
@@ -73,8 +78,8 @@ READER = Role(
 USER_ACCESS_ADMINISTRATOR = Role(
     "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
     "User Access Administrator",
-    "Lets you manage user access to resources.",
-    ("*/read", "Microsoft.Authorization/*"),
+    "Lets you manage user access to Azure resources.",
+    ("*/read", "Microsoft.Authorization/*", "Microsoft.Support/*"),
 )
 ONBOARDING = Role(
     "b64e21ea-ac4e-4cdf-9dc9-5b892992bee7",
@@ -131,11 +136,15 @@ BUILT_IN = (
     RESOURCE_ADMINISTRATOR,
     LOCAL_USER_LOGIN,
 )
-BY_GUID = {role.name: role for role in BUILT_IN}
+_BY_GUID = {role.guid: role for role in BUILT_IN}
+_BY_NAME = {role.name.lower(): role for role in BUILT_IN}
 
 
-def find(name_or_guid: str) -> Role | None:
-    """Return the role with this GUID, id or name, in any casing."""
-    wanted = name_or_guid.strip().lower()
-    guid = wanted.rpartition("/")[2]
-    return BY_GUID.get(guid) or next((role for role in BUILT_IN if role.role_name.lower() == wanted), None)
+def by_guid(guid: str) -> Role | None:
+    """Return the role with this GUID, in any casing."""
+    return _BY_GUID.get(guid.lower())
+
+
+def named(name: str) -> Role | None:
+    """Return the role with this name, in any casing."""
+    return _BY_NAME.get(name.lower())

@@ -1,0 +1,167 @@
+"""The authorization question: may this caller do that there?
+
+Assignments are read from the store for every question: a role that was taken away is gone
+with the next call. A role at a scope counts at everything below it. ``/`` is the root of
+the caller's tenant: it reaches the subscriptions of that tenant and no others.
+
+Whoever answers a request with a token must have asked here; ``deciding`` lets the edge see
+that. The answer never depends on whether the resource exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from landbridge_server.arm import roles
+from landbridge_server.identity.caller import Caller
+from landbridge_server.store import role_assignments, subscriptions
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.role_assignments import Held
+from landbridge_wire.errors import ArmError
+
+
+class Decisions:
+    """Whether the authorization question was asked while a request was answered."""
+
+    def __init__(self) -> None:
+        """Begin undecided."""
+        self.made = False
+
+
+_decisions: ContextVar[Decisions | None] = ContextVar("landbridge_decisions", default=None)
+
+
+@contextmanager
+def deciding() -> Iterator[Decisions]:
+    """Watch one request: afterwards ``made`` says whether a decision was made in it."""
+    decisions = Decisions()
+    token = _decisions.set(decisions)
+    try:
+        yield decisions
+    finally:
+        _decisions.reset(token)
+
+
+def decided() -> None:
+    """Note a decision that needs no role, such as a machine's right over its own session."""
+    decisions = _decisions.get()
+    if decisions is not None:
+        decisions.made = True
+
+
+def enclosing(scope: str) -> list[str]:
+    """Return a scope and everything above it, in lower case, the root first."""
+    found, path = ["/"], ""
+    for part in scope.lower().split("/"):
+        if part:
+            path += "/" + part
+            found.append(path)
+    return found
+
+
+def _subscription_of(scope: str) -> str:
+    parts = scope.lower().split("/")
+    return parts[2] if len(parts) > 2 and parts[1] == "subscriptions" else ""
+
+
+def refusal(caller: Caller, action: str, scope: str) -> ArmError:
+    """Return AuthorizationFailed in ARM's exact words."""
+    return ArmError(
+        "AuthorizationFailed",
+        f"The client '{caller.label}' with object id '{caller.object_id}' does not have authorization to "
+        f"perform action '{action}' over scope '{scope}' or the scope is invalid. "
+        "If access was recently granted, please refresh your credentials.",
+    )
+
+
+class Access:
+    """Answers for one store."""
+
+    def __init__(self, db: Database) -> None:
+        """Read assignments from ``db``."""
+        self.db = db
+        self._tenants: dict[str, str] = {}
+
+    def require(self, caller: Caller, action: str, scope: str, connection: Connection | None = None) -> None:
+        """Return if the caller may perform ``action`` at ``scope``.
+
+        Raises:
+            ArmError: AuthorizationFailed.
+        """
+        if not self.allows(caller, action, scope, connection):
+            raise refusal(caller, action, scope)
+
+    def allows(self, caller: Caller, action: str, scope: str, connection: Connection | None = None) -> bool:
+        """Say whether the caller may perform ``action`` at ``scope``."""
+        decided()
+        if connection is None:
+            return self.db.read(lambda opened: self._allows(opened, caller, action, scope))
+        return self._allows(connection, caller, action, scope)
+
+    def visible(
+        self, connection: Connection, caller: Caller, action: str, scope: str
+    ) -> tuple[str, ...] | None:
+        """Return where below ``scope`` the caller may perform ``action``; None: everywhere.
+
+        Raises:
+            ArmError: AuthorizationFailed; nowhere.
+        """
+        if self.allows(caller, action, scope, connection):
+            return None
+        places = tuple(
+            held.scope_key
+            for held in role_assignments.held(connection, caller.object_id)
+            if held.scope_key.startswith(scope.lower().rstrip("/") + "/") and _permits(held, action)
+        )
+        if not places or not self._same_tenant(connection, caller, scope):
+            raise refusal(caller, action, scope)
+        return places
+
+    def subscriptions(self, connection: Connection, caller: Caller) -> list[subscriptions.Subscription]:
+        """Return the subscriptions in or below which the caller holds any role."""
+        decided()
+        everywhere = subscriptions.of_tenant(connection, caller.tenant_id)
+        held = {one.scope_key for one in role_assignments.held(connection, caller.object_id)}
+        if "/" in held:
+            return everywhere
+        ids = {_subscription_of(scope) for scope in held}
+        return [one for one in everywhere if one.subscription_id in ids]
+
+    def require_inside(self, caller: Caller, action: str, subscription_id: str) -> None:
+        """Return if the caller holds any role in or below a subscription, whichever it is.
+
+        For what describes a subscription rather than what is in it: its name, the locations
+        and the providers of the cloud, which every client asks for before anything else.
+
+        Raises:
+            ArmError: AuthorizationFailed.
+        """
+        seen = self.db.read(lambda connection: self.subscriptions(connection, caller))
+        if not any(one.subscription_id == subscription_id.lower() for one in seen):
+            raise refusal(caller, action, f"/subscriptions/{subscription_id}")
+
+    def tenant_of(self, connection: Connection, subscription_id: str) -> str | None:
+        """Return the tenant of a subscription, which never changes; None: there is none."""
+        key = subscription_id.lower()
+        tenant = self._tenants.get(key)
+        if tenant is None:
+            found = subscriptions.get(connection, key)
+            if found is None:
+                return None
+            tenant = self._tenants[key] = found.tenant_id
+        return tenant
+
+    def _same_tenant(self, connection: Connection, caller: Caller, scope: str) -> bool:
+        subscription = _subscription_of(scope)
+        return not subscription or self.tenant_of(connection, subscription) == caller.tenant_id
+
+    def _allows(self, connection: Connection, caller: Caller, action: str, scope: str) -> bool:
+        held = role_assignments.held_at(connection, caller.object_id, enclosing(scope))
+        return any(_permits(one, action) for one in held) and self._same_tenant(connection, caller, scope)
+
+
+def _permits(held: Held, action: str) -> bool:
+    role = roles.by_guid(held.role_definition)
+    return role is not None and role.allows(action)

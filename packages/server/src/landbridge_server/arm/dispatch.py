@@ -1,0 +1,217 @@
+"""From a request to who answers it, in the order in which ARM checks things.
+
+1. the subscription in the path is a GUID, exists, and belongs to the caller's tenant;
+2. namespace and type are known, the api-version is there and well formed;
+3. the type has the verb;
+4. the caller may: decided before anything is looked up;
+5. writes: the subscription is registered for the namespace;
+6. group, parent, preconditions, body: the engine.
+
+Paths that are not resources (subscriptions, groups, providers, ...) are rows of a table of
+routes that the providers bring along; their handlers ask the gate themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+
+from landbridge_server.arm import api_version, refusals, registrations
+from landbridge_server.arm.access import Access, decided
+from landbridge_server.arm.call import Answer, Call, answer
+from landbridge_server.arm.engine import Engine
+from landbridge_server.arm.listing import Reading
+from landbridge_server.arm.names import is_guid
+from landbridge_server.arm.reference import parsed, resolve
+from landbridge_server.arm.registry import Registry
+from landbridge_server.arm.resource_type import Reference, ResourceType, ServedType
+from landbridge_server.store.database import Connection
+from landbridge_wire.errors import ArmError
+
+Handler = Callable[[Call], Awaitable[Answer]]
+Routes = Mapping[str, Mapping[str, Handler]]
+
+OWN_VERSIONS = ("2024-11-01", "2022-12-01", "2022-09-01", "2021-04-01", "2020-06-01", "2016-06-01")
+"""Printed where a version is refused for a path of the resource manager itself."""
+
+_VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+
+
+class Dispatch:
+    """Answers every request to the resource manager."""
+
+    def __init__(
+        self, registry: Registry, engine: Engine, reading: Reading, access: Access, routes: Routes, login: str
+    ) -> None:
+        """Take the parts; ``routes`` has lower-case patterns, ``login`` the token service's address."""
+        self.registry = registry
+        self.engine = engine
+        self.reading = reading
+        self.access = access
+        self.login = login
+        self._routes: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
+        for pattern, methods in routes.items():
+            parts = pattern.split("/")
+            self._routes.setdefault(len(parts), []).append((parts, methods))
+        self._resolve = lru_cache(maxsize=8192)(self._resolved)
+
+    async def answer(self, call: Call) -> Answer:
+        """Answer one request.
+
+        Raises:
+            ArmError: refused.
+        """
+        parts = [part for part in call.path.split("/") if part]
+        row = self._match(call, parts)
+        if row is not None:
+            self._admit(call, parts)
+            api_version.check(call.api_version, OWN_VERSIONS)
+            handler = row.get(call.method)
+            if handler is None:
+                raise refusals.method_refused(call.method, call.path)
+            return await handler(call)
+        return await self._resource(call, parts)
+
+    def _match(self, call: Call, parts: list[str]) -> Mapping[str, Handler] | None:
+        for words, methods in self._routes.get(len(parts), ()):
+            names: dict[str, str] = {}
+            for word, part in zip(words, parts, strict=True):
+                if word.startswith("{"):
+                    names[word[1:-1]] = part
+                elif word != part.lower():
+                    break
+            else:
+                call.names = names
+                return methods
+        return None
+
+    def _admit(self, call: Call, parts: list[str]) -> None:
+        """Check the subscription in the path, if there is one."""
+        if len(parts) < 2 or parts[0].lower() != "subscriptions":
+            return
+        if not is_guid(parts[1]):
+            raise refusals.subscription_malformed(parts[1])
+        tenant = self.engine.db.read(lambda connection: self.access.tenant_of(connection, parts[1]))
+        if tenant is None:
+            raise refusals.subscription_missing(parts[1])
+        if tenant != call.caller.tenant_id:
+            raise self._foreign(call.caller.tenant_id, tenant)
+
+    def _foreign(self, theirs: str, ours: str) -> ArmError:
+        return ArmError(
+            "InvalidAuthenticationTokenTenant",
+            f"The access token is from the wrong issuer '{self.login}/{theirs}/v2.0'. "
+            f"It must match the tenant '{self.login}/{ours}/v2.0' associated with this subscription. "
+            f"Please use the authority (URL) '{self.login}/{ours}' to get the token.",
+        )
+
+    def _resolved(self, path: str, is_action: bool) -> tuple[Reference, str]:
+        found, action = parsed(path), ""
+        if is_action and found.collection:
+            action = found.collection
+            found = parsed(path.rstrip("/").rpartition("/")[0])
+        if not found.segments and not found.collection:
+            raise ArmError("NotFound", f"There is nothing at '{path[:200]}'.")
+        return resolve(found, self.registry, ""), action
+
+    def _reference(self, call: Call) -> tuple[Reference, str]:
+        try:
+            return self._resolve(call.path, call.method == "POST")
+        except ArmError as error:
+            if error.code == "InvalidResourceType":
+                raise refusals.type_unknown(parsed(call.path).namespace, call.api_version) from error
+            raise
+
+    async def _resource(self, call: Call, parts: list[str]) -> Answer:
+        self._admit(call, parts)
+        if not call.api_version:
+            api_version.check("", ())
+        words = [part.lower() for part in parts[:3]]
+        if call.method == "GET" and len(parts) == 3 and words[0] == "providers" and words[2] == "operations":
+            return self._operations(call, parts[1])
+        reference, action = self._reference(call)
+        api_version.check(call.api_version, reference.type.api_versions)
+        kind = reference.type
+        if isinstance(kind, ServedType):
+            return await self._served(call, kind, reference)
+        if not isinstance(kind, ResourceType):
+            raise refusals.type_unknown(kind.namespace, call.api_version)
+        if call.method == "POST":
+            return await self._action(call, kind, reference, action)
+        if call.method not in kind.verbs or (reference.id.collection and call.method != "GET"):
+            raise refusals.method_refused(call.method, kind.full_type)
+        if reference.id.collection:
+            return self.engine.db.read(
+                lambda connection: self.reading.collection(connection, call, kind, reference)
+            )
+        return await self._item(call, kind, reference)
+
+    async def _item(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
+        needed = kind.action(_VERBS[call.method])
+
+        def read(connection: Connection) -> Answer:
+            self.access.require(call.caller, needed, reference.id.text, connection)
+            return self.reading.one(connection, call, kind, reference)
+
+        def admit(connection: Connection) -> None:
+            self.access.require(call.caller, needed, reference.id.text, connection)
+            if call.method != "DELETE":
+                self._check_registration(connection, kind, reference)
+
+        if call.method in ("GET", "HEAD"):
+            return self.engine.db.read(read)
+        self.engine.db.read(admit)
+        verb = {"PUT": self.engine.put, "PATCH": self.engine.patch, "DELETE": self.engine.delete}[call.method]
+        return await verb(call, kind, reference)
+
+    def _check_registration(self, connection: Connection, kind: ResourceType, reference: Reference) -> None:
+        provider = self.registry.provider(kind.namespace)
+        subscription = reference.id.subscription
+        if subscription and not registrations.is_registered(
+            connection, subscription, provider, self.engine.clock()
+        ):
+            raise refusals.not_registered(provider.namespace)
+
+    async def _action(self, call: Call, kind: ResourceType, reference: Reference, action: str) -> Answer:
+        if not action:
+            raise refusals.method_refused("POST", kind.full_type)
+        handler = kind.actions.get(action.lower())
+        if handler is None or reference.id.collection:
+            raise refusals.type_unknown(kind.namespace, call.api_version)
+        self.access.require(call.caller, kind.action(f"{action}/action"), reference.id.text)
+        return await handler(call, reference)
+
+    async def _served(self, call: Call, kind: ServedType, reference: Reference) -> Answer:
+        if call.method not in kind.verbs or (reference.id.collection and call.method != "GET"):
+            raise refusals.method_refused(call.method, kind.full_type)
+        scope = (reference.id.parent or "/") if reference.id.collection else reference.id.text
+        self.access.require(call.caller, kind.action(_VERBS[call.method]), scope)
+        return await kind.handle(call, reference)
+
+    def _operations(self, call: Call, namespace: str) -> Answer:
+        """List what can be done with the types of a namespace; the same for everybody."""
+        provider = self.registry.provider(namespace)
+        api_version.check(call.api_version, OWN_VERSIONS)
+        decided()
+        return answer({"value": [one for kind in provider.types for one in _actions(kind)]})
+
+
+def _actions(kind: object) -> list[dict[str, object]]:
+    if not isinstance(kind, ResourceType | ServedType):
+        return []
+    verbs = list(dict.fromkeys(_VERBS[verb] for verb in sorted(kind.verbs) if verb in _VERBS))
+    if isinstance(kind, ResourceType):
+        verbs += [f"{name}/action" for name in kind.actions]
+    return [
+        {
+            "name": kind.action(verb),
+            "isDataAction": False,
+            "display": {
+                "provider": kind.namespace,
+                "resource": kind.type,
+                "operation": verb,
+                "description": f"{verb} {kind.full_type}",
+            },
+        }
+        for verb in verbs
+    ]

@@ -1,0 +1,182 @@
+"""PUT, PATCH, DELETE and actions on any resource, each in one transaction.
+
+A write, step by step. Whether the caller may was decided before, without looking:
+1. the resource group exists and is not being deleted, the parent exists;
+2. the preconditions of the headers hold;
+3. the new envelope is composed: from the body, from what the type says, and from what was there;
+4. the type's hook runs; the row is written. A write that changes nothing writes nothing;
+5. after the commit, the resource is read again as its type shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from landbridge_server.arm import documents, etags, names, refusals
+from landbridge_server.arm.call import Answer, Call
+from landbridge_server.arm.registry import Registry
+from landbridge_server.arm.removal import remove
+from landbridge_server.arm.resource_type import Effects, Kind, Reference, ResourceType, Write
+from landbridge_server.store import resources
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.resources import Stored
+from landbridge_wire import arm_id
+
+DELETING = '"provisioningState":"Deleting"'
+
+
+class _Written(NamedTuple):
+    status: int
+    stored: Stored
+
+
+def check_group(connection: Connection, reference: Reference, *, to_write: bool) -> None:
+    """Return if the group of a resource is there, and stays there when something is written.
+
+    Raises:
+        ArmError: ResourceGroupNotFound, ResourceGroupBeingDeleted.
+    """
+    own = reference.id
+    if not own.group:
+        return
+    key = f"/subscriptions/{own.subscription}/resourcegroups/{own.group}".lower()
+    group = resources.get(connection, key)
+    if group is None:
+        raise refusals.group_missing(own.group)
+    if to_write and DELETING in group.document:
+        raise refusals.group_leaving(own.group)
+
+
+def check_parent(connection: Connection, reference: Reference, verb: str) -> None:
+    """Return if what a child or an extension lies below is there.
+
+    Raises:
+        ArmError: ParentResourceNotFound.
+    """
+    kind = reference.type
+    if not isinstance(kind, ResourceType) or kind.kind not in (Kind.CHILD, Kind.EXTENSION):
+        return
+    parent = arm_id.parse(reference.parent_key)
+    if kind.kind is Kind.EXTENSION:
+        kind.accepts_parent(parent.type.lower())
+    if parent.namespace and not resources.exists(connection, reference.parent_key):
+        shown = reference.id.text[: len(reference.parent_key)]
+        raise refusals.parent_missing(verb, kind.type, shown)
+
+
+class Engine:
+    """Runs the life of the resources of one registry."""
+
+    def __init__(
+        self,
+        db: Database,
+        registry: Registry,
+        locations: tuple[str, ...],
+        clock: Callable[[], float],
+    ) -> None:
+        """Take the store, the types, the names of the locations, and the clock."""
+        self.db = db
+        self.registry = registry
+        self.locations = locations
+        self.clock = clock
+
+    async def put(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
+        """Create or replace a resource."""
+        if kind.kind is Kind.GROUP:
+            names.check_group(reference.id.name)
+        names.check_resource(reference.id.name, kind.name_pattern, kind.name_rule)
+        body = await call.json()
+
+        def work(connection: Connection) -> _Written:
+            if kind.kind is not Kind.GROUP:
+                check_group(connection, reference, to_write=True)
+            check_parent(connection, reference, "write")
+            old = resources.get(connection, reference.key)
+            etags.check(call.headers, reference.id, old)
+            return self._write(connection, kind, reference, _Given(call, body, old))
+
+        return self._show(kind, await self.db.write(work))
+
+    async def patch(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
+        """Change a resource by JSON merge-patch; given tags replace all tags."""
+        body = await call.json()
+
+        def work(connection: Connection) -> _Written:
+            old = self.existing(connection, reference, "write")
+            check_group(connection, reference, to_write=True)
+            etags.check(call.headers, reference.id, old)
+            # A PATCH does not rename: it keeps the casing of the last PUT.
+            place = Reference(kind, arm_id.parse(old.resource_id), old.parent_key)
+            write = Write(place.id, body, documents.decode(old), call.caller, self.clock())
+            return self._write(connection, kind, place, _Given(call, kind.patch(write), old))
+
+        return self._show(kind, await self.db.write(work))
+
+    async def delete(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
+        """Remove a resource and everything below it: 200, or 204 when it was not there."""
+        effects = Effects()
+
+        def work(connection: Connection) -> int:
+            check_group(connection, reference, to_write=True)
+            check_parent(connection, reference, "delete")
+            old = resources.get(connection, reference.key)
+            if old is None:
+                return 204
+            etags.check(call.headers, reference.id, old)
+            remove(connection, self.registry, old.key, effects)
+            return 200
+
+        status = await self.db.write(work)
+        effects.run()
+        return Answer(status)
+
+    async def remove(self, key: str) -> None:
+        """Remove the resource with this lower-case id, if it is there. Asks nobody."""
+        effects = Effects()
+        await self.db.write(lambda connection: remove(connection, self.registry, key, effects))
+        effects.run()
+
+    def existing(self, connection: Connection, reference: Reference, verb: str = "read") -> Stored:
+        """Return the row of a resource.
+
+        Raises:
+            ArmError: ResourceGroupNotFound, ParentResourceNotFound, ResourceNotFound.
+        """
+        stored = resources.get(connection, reference.key)
+        if stored is not None:
+            return stored
+        check_group(connection, reference, to_write=False)
+        check_parent(connection, reference, verb)
+        raise refusals.resource_missing(reference.id)
+
+    def _write(self, connection: Connection, kind: ResourceType, place: Reference, given: _Given) -> _Written:
+        now = self.clock()
+        before = documents.decode(given.old) if given.old else None
+        write = Write(place.id, given.body, before, given.call.caller, now)
+        document = documents.compose(kind, write, self.locations)
+        if before is None:
+            kind.on_create(connection, write, document)
+        else:
+            kind.on_update(connection, write, document)
+        if given.old is not None and before is not None and documents.same(before, document):
+            return _Written(kind.updated, given.old)
+        document["systemData"] = documents.system_data(given.call.caller, now, before)
+        tracked = kind.kind is Kind.TRACKED
+        stored = documents.row(
+            place.id, place.parent_key, kind.key, document, now, given.old, tracked=tracked
+        )
+        resources.put(connection, stored, documents.tags_of(document), is_new=given.old is None)
+        return _Written(kind.created if given.old is None else kind.updated, stored)
+
+    def _show(self, kind: ResourceType, written: _Written) -> Answer:
+        body = self.db.read(lambda connection: kind.render(connection, [written.stored]))[0]
+        return Answer(written.status, body, {"etag": written.stored.etag})
+
+
+class _Given(NamedTuple):
+    """What a write works with: the call, the whole body, and the row so far."""
+
+    call: Call
+    body: dict[str, object]
+    old: Stored | None

@@ -1,0 +1,71 @@
+"""Starlette's requests in, starlette's responses out: the handlers of the resource manager."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from landbridge_server.arm.call import Answer, Call
+from landbridge_server.arm.cloud_metadata import metadata
+from landbridge_server.arm.dispatch import Dispatch
+from landbridge_server.config import Endpoints
+
+JSON = "application/json; charset=utf-8"
+
+
+def query_of(raw: bytes) -> dict[str, str]:
+    """Return the query with lower-case names; of a name given twice, the first."""
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=None):
+        query.setdefault(name.lower(), value)
+    return query
+
+
+def response(answered: Answer) -> Response:
+    """Return the response of an answer; one without a body has no content type."""
+    made = Response(answered.body, answered.status, answered.headers)
+    if answered.body:
+        made.headers["content-type"] = JSON
+    return made
+
+
+class ArmHttp:
+    """Everything under ``/subscriptions``, ``/providers`` and ``/tenants``."""
+
+    METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        """Take what answers."""
+        self.dispatch = dispatch
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one authenticated request; ``request.state.caller`` is who asks."""
+        call = Call(
+            method=request.method,
+            path=request.scope["landbridge.path"],
+            query=query_of(request.scope["query_string"]),
+            headers=request.headers,
+            caller=request.state.caller,
+            read_body=request.body,
+        )
+        return response(await self.dispatch.answer(call))
+
+
+class CloudMetadataHttp:
+    """``/metadata/endpoints``: what clients read before they can sign in."""
+
+    def __init__(self, endpoints: Endpoints, identity_provider: str, tenant: str, domain: str) -> None:
+        """Take what is announced; ``tenant`` is the home tenant's id."""
+        self.endpoints = endpoints
+        self.identity_provider = identity_provider
+        self.tenant = tenant
+        self.domain = domain
+
+    async def handle(self, request: Request) -> Response:
+        """Answer in the shape that the api-version asks for."""
+        version = query_of(request.scope["query_string"]).get("api-version", "")
+        return JSONResponse(
+            metadata(version, self.endpoints, self.identity_provider, self.tenant, self.domain)
+        )

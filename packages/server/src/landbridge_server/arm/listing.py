@@ -1,0 +1,140 @@
+"""Reading: one resource, and the lists of a type or of all resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from landbridge_server.arm import filters, paging
+from landbridge_server.arm.access import Access
+from landbridge_server.arm.call import Answer, Call, encode
+from landbridge_server.arm.documents import iso
+from landbridge_server.arm.engine import Engine, check_group, check_parent
+from landbridge_server.arm.names import location_key
+from landbridge_server.arm.resource_type import Kind, Reference, ResourceType
+from landbridge_server.store import resources
+from landbridge_server.store.database import Connection
+from landbridge_server.store.resources import Query, Stored, Tag
+
+RAW = msgspec.Raw
+_Render = Callable[[Sequence[Stored]], list[bytes]]
+_COLUMNS = {"resourcegroup": "group", "resourcetype": "type", "name": "name", "location": "location"}
+
+
+class _Summary(msgspec.Struct, omit_defaults=True):
+    """What the list of all resources shows of an envelope; its JSON is passed on as it is."""
+
+    id: RAW
+    name: RAW
+    type: RAW
+    kind: RAW | msgspec.UnsetType = msgspec.UNSET
+    location: RAW | msgspec.UnsetType = msgspec.UNSET
+    tags: RAW | msgspec.UnsetType = msgspec.UNSET
+    identity: RAW | msgspec.UnsetType = msgspec.UNSET
+    sku: RAW | msgspec.UnsetType = msgspec.UNSET
+    createdTime: str | msgspec.UnsetType = msgspec.UNSET
+    changedTime: str | msgspec.UnsetType = msgspec.UNSET
+    provisioningState: str | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_summary = msgspec.json.Decoder(_Summary).decode
+
+
+def _summary(stored: Stored, expand: frozenset[str]) -> bytes:
+    shown = _decode_summary(stored.document)
+    if "createdtime" in expand:
+        shown.createdTime = iso(stored.created_at)
+    if "changedtime" in expand:
+        shown.changedTime = iso(stored.changed_at)
+    if "provisioningstate" in expand:
+        shown.provisioningState = "Succeeded"
+    return encode(shown)
+
+
+def restrict(query: Query, text: str) -> Query:
+    """Return a query with the conditions of a ``$filter`` added.
+
+    Raises:
+        ArmError: InvalidFilterInQueryString.
+    """
+    tag_name: str | None = None
+    tag_value: str | None = None
+    for term in filters.parse(text):
+        value = location_key(term.value) if term.name == "location" else term.value.lower()
+        if term.name in ("tagname", "tagvalue") and term.operator == "eq":
+            tag_name = term.value if term.name == "tagname" else tag_name
+            tag_value = term.value if term.name == "tagvalue" else tag_value
+            continue
+        column = _COLUMNS.get(term.name)
+        if column is None:
+            raise filters.refuse(
+                text, "It can name resourceGroup, resourceType, name, location, tagName, tagValue."
+            )
+        pair = (column, value)
+        if term.operator == "eq":
+            query = replace(query, equal=(*query.equal, pair))
+        elif term.operator == "ne":
+            query = replace(query, unequal=(*query.unequal, pair))
+        else:
+            query = replace(query, contains=(*query.contains, pair))
+    if tag_value is not None and tag_name is None:
+        raise filters.refuse(text, "tagValue needs a tagName.")
+    return replace(query, tags=(*query.tags, Tag(tag_name, tag_value))) if tag_name is not None else query
+
+
+class Reading:
+    """Answers GET and HEAD; ``base`` is the address under which clients see the resource manager."""
+
+    def __init__(self, engine: Engine, access: Access, base: str) -> None:
+        """Take the engine whose resources are read."""
+        self.engine = engine
+        self.access = access
+        self.base = base
+
+    def one(self, connection: Connection, call: Call, kind: ResourceType, reference: Reference) -> Answer:
+        """Answer 200 with a resource; HEAD: 204."""
+        stored = self.engine.existing(connection, reference)
+        headers = {"etag": stored.etag}
+        if call.method == "HEAD":
+            return Answer(204, headers=headers)
+        return Answer(200, kind.render(connection, [stored])[0], headers)
+
+    def collection(
+        self, connection: Connection, call: Call, kind: ResourceType, reference: Reference
+    ) -> Answer:
+        """Answer 200 with a page of the resources of a type in a group, a subscription, or below a parent."""
+        own = reference.id
+        scope = own.parent if kind.kind is Kind.TRACKED else reference.id.text[: len(reference.parent_key)]
+        within = self.access.visible(connection, call.caller, kind.action("read"), scope)
+        check_group(connection, reference, to_write=False)
+        check_parent(connection, reference, "read")
+        query = Query(
+            subscription_id=own.subscription.lower(),
+            type_key=kind.key,
+            group_key=own.group.lower() if kind.kind is Kind.TRACKED else "",
+            parent_key=reference.parent_key if kind.kind in (Kind.CHILD, Kind.EXTENSION) else "",
+            within=within,
+        )
+        return self.pages(connection, call, query, lambda rows: kind.render(connection, rows))
+
+    def everything(self, connection: Connection, call: Call, scope: str, query: Query) -> Answer:
+        """Answer 200 with a page of the tracked resources of a subscription or a group, of all types."""
+        action = "Microsoft.Resources/subscriptions/resources/read"
+        query = replace(
+            query, within=self.access.visible(connection, call.caller, action, scope), tracked=True
+        )
+        query = restrict(query, call.query.get("$filter", ""))
+        expand = frozenset(call.query.get("$expand", "").replace(" ", "").lower().split(","))
+        return self.pages(connection, call, query, lambda rows: [_summary(row, expand) for row in rows])
+
+    def pages(self, connection: Connection, call: Call, query: Query, render: _Render) -> Answer:
+        """Answer 200 with the page that the call asks for."""
+        limit = paging.size(call.query)
+        query = replace(query, after=paging.after(call.query), limit=limit + 1)
+        rows = resources.find(connection, query)
+        more = len(rows) > limit
+        rows = rows[:limit]
+        link = paging.next_link(call, self.base, rows[-1].key) if more else ""
+        return paging.page(render(rows), link)

@@ -1,0 +1,132 @@
+"""Long-running operations: begun in the transaction that accepts them, resumed after a restart.
+
+The answer to the client is 202 with a ``Location`` that says 202 while the operation runs,
+and afterwards what the call would have answered at once. It can be read for a week.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from landbridge_server.arm.access import Access, decided
+from landbridge_server.arm.call import Answer, Call, answer
+from landbridge_server.arm.documents import iso
+from landbridge_server.store import operations
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.operations import FAILED, IN_PROGRESS, SUCCEEDED, Operation
+from landbridge_wire.errors import STATUS, ArmError
+
+RETRY_AFTER = 1
+"""Seconds that a client should wait before it asks again."""
+
+KEPT = 7 * 86400.0
+"""Seconds that the result of an operation stays readable."""
+
+READ = "Microsoft.Resources/subscriptions/operationresults/read"
+
+
+def begin(
+    connection: Connection, kind: str, subscription_id: str, target_id: str, principal_id: str, now: float
+) -> Operation:
+    """Write down an operation that a task of this ``kind`` will carry out."""
+    made = Operation(
+        operation_id=str(uuid.uuid4()),
+        subscription_id=subscription_id.lower(),
+        kind=kind,
+        target_id=target_id,
+        principal_id=principal_id,
+        status=IN_PROGRESS,
+        error=None,
+        started_at=now,
+        ended_at=None,
+    )
+    operations.add(connection, made)
+    return made
+
+
+def succeed(connection: Connection, operation_id: str, now: float) -> None:
+    """Note that an operation did what it promised."""
+    operations.end(connection, operation_id, SUCCEEDED, now)
+
+
+def fail(connection: Connection, operation_id: str, error: ArmError, now: float) -> None:
+    """Note that an operation cannot be carried out, and why."""
+    operations.end(connection, operation_id, FAILED, now, msgspec.json.encode(error.to_json()).decode())
+
+
+class Operations:
+    """Answers for the addresses that a 202 names; ``base`` is the resource manager's own."""
+
+    def __init__(self, db: Database, access: Access, base: str, clock: Callable[[], float]) -> None:
+        """Take the store and the gate."""
+        self.db = db
+        self.access = access
+        self.base = base
+        self.clock = clock
+
+    def accepted(self, operation: Operation, version: str) -> Answer:
+        """Answer 202 with where to ask for the result."""
+        where = f"/subscriptions/{operation.subscription_id}/operationresults/{operation.operation_id}"
+        location = f"{self.base}{where}?api-version={version}"
+        return Answer(202, headers={"location": location, "retry-after": str(RETRY_AFTER)})
+
+    def routes(self) -> Mapping[str, Mapping[str, Callable[[Call], Awaitable[Answer]]]]:
+        """Return the rows of the table of routes."""
+        where = "subscriptions/{subscription}"
+        return {
+            f"{where}/operationresults/{{operation}}": {"GET": self.result},
+            f"{where}/operationstatuses/{{operation}}": {"GET": self.status},
+        }
+
+    async def result(self, call: Call) -> Answer:
+        """Answer 202 while it runs, then 200, or the error that ended it."""
+        operation = self._operation(call)
+        if operation.status == IN_PROGRESS:
+            return self.accepted(operation, call.api_version)
+        if operation.status == FAILED:
+            raise self._error(operation)
+        return Answer(200)
+
+    async def status(self, call: Call) -> Answer:
+        """Answer 200 with the operation resource, whatever became of it."""
+        operation = self._operation(call)
+        body: dict[str, object] = {
+            "id": call.path,
+            "name": operation.operation_id,
+            "status": operation.status,
+            "startTime": iso(operation.started_at),
+        }
+        if operation.ended_at is not None:
+            body["endTime"] = iso(operation.ended_at)
+        if operation.error:
+            body["error"] = msgspec.json.decode(operation.error)
+        if operation.status == IN_PROGRESS:
+            return answer(body, retry_after=str(RETRY_AFTER))
+        return answer(body)
+
+    def _operation(self, call: Call) -> Operation:
+        """Return the operation, to whoever began it or may read operations.
+
+        Who began it keeps the right: its role may have gone together with the group.
+        """
+        subscription, name = call.names["subscription"].lower(), call.names["operation"].lower()
+        found = self.db.read(lambda connection: operations.get(connection, name))
+        if found is not None and found.subscription_id != subscription:
+            found = None
+        if found is not None and found.principal_id == call.caller.object_id:
+            decided()
+            return found
+        self.access.require(call.caller, READ, f"/subscriptions/{subscription}")
+        if found is None:
+            raise ArmError("NotFound", f"The operation '{call.names['operation'][:100]}' was not found.")
+        return found
+
+    def _error(self, operation: Operation) -> ArmError:
+        found = msgspec.json.decode(operation.error or "{}")
+        code = str(found.get("code", ""))
+        if code not in STATUS:
+            code = "Conflict"
+        return ArmError(code, str(found.get("message", "The operation failed.")), cause="service")

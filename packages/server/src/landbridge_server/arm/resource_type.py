@@ -1,0 +1,201 @@
+"""What a provider declares about a resource type, and what it may add to its life.
+
+A type is an instance of a subclass of ``ResourceType``. The engine does everything that
+types have in common: ids, locations, tags, ETags, systemData, registration, lists, cascades.
+A type says what its properties are (``put``), what only it knows when somebody reads
+(``render``), and what else happens in the transaction (``on_create``, ``on_update``,
+``on_delete``). ``docs`` on adding one: CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from landbridge_server.arm.call import Answer, Call
+from landbridge_server.arm.merge_patch import merge
+from landbridge_server.identity.caller import Caller
+from landbridge_server.store.database import Connection
+from landbridge_server.store.resources import Stored
+from landbridge_wire.arm_id import ArmId
+
+Document = dict[str, Any]
+Action = Callable[[Call, "Reference"], Awaitable[Answer]]
+
+
+class Kind(Enum):
+    """Where the resources of a type live."""
+
+    TRACKED = "tracked"
+    """In a resource group, with location and tags; in the lists of resources."""
+    CHILD = "child"
+    """Below a resource of the parent type; without location and tags."""
+    EXTENSION = "extension"
+    """Below any resource, behind a second ``/providers/``; without location and tags."""
+    GROUP = "group"
+    """Right below a subscription, with location and tags: resource groups."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a request is about: a type, and the id of a resource or of a collection of it.
+
+    ``id`` carries the canonical casing of namespace and type, and the caller's of all names.
+    ``parent_key`` is the lower-case id of the resource or the group that it lies below.
+    """
+
+    type: TypeInfo
+    id: ArmId
+    parent_key: str
+
+    @property
+    def key(self) -> str:
+        """The id in lower case."""
+        return self.id.key
+
+
+@dataclass(frozen=True)
+class Write:
+    """What a type may look at while it makes up its mind about a PUT or a PATCH."""
+
+    id: ArmId
+    body: Mapping[str, Any]
+    old: Document | None
+    caller: Caller
+    now: float
+
+    @property
+    def properties(self) -> Any:
+        """The ``properties`` of the body, unverified; ``{}`` when there are none."""
+        given = self.body.get("properties")
+        return {} if given is None else given
+
+    @property
+    def old_properties(self) -> dict[str, Any]:
+        """The properties so far; ``{}`` when the resource is new."""
+        return dict(self.old.get("properties", {})) if self.old else {}
+
+
+@dataclass
+class Effects:
+    """What is to be done once the transaction is committed, in order, on the event loop."""
+
+    after: list[Callable[[], None]] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Do it."""
+        for effect in self.after:
+            effect()
+
+
+class TypeInfo:
+    """A type as ``providers show`` prints it. ``api_versions``: newest stable first."""
+
+    namespace: str
+    type: str
+    api_versions: tuple[str, ...]
+    verbs: frozenset[str] = frozenset()
+    in_locations = False
+
+    @property
+    def full_type(self) -> str:
+        """Namespace and type."""
+        return f"{self.namespace}/{self.type}"
+
+    @property
+    def key(self) -> str:
+        """The full type in lower case."""
+        return self.full_type.lower()
+
+    @property
+    def action_type(self) -> str:
+        """The type as actions spell it."""
+        return self.full_type
+
+    def action(self, verb: str) -> str:
+        """Return the action that a verb needs: ``read``, ``write``, ``delete``, or ``{name}/action``."""
+        return f"{self.action_type}/{verb}"
+
+
+class ResourceType(TypeInfo):
+    """A type whose resources the engine keeps."""
+
+    kind = Kind.TRACKED
+    verbs = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+    created = 201
+    updated = 200
+    name_pattern: re.Pattern[str] | None = None
+    name_rule = ""
+    members: tuple[str, ...] = ()
+    """Further members of the envelope that are texts, such as ``kind``."""
+    removal_matters = False
+    """Whether ``on_delete`` must run for each resource, also when what it lies below goes."""
+
+    @property
+    def in_locations(self) -> bool:  # type: ignore[override]
+        """Whether its resources have a location."""
+        return self.kind in (Kind.TRACKED, Kind.GROUP)
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """The POST actions on one resource, by lower-case name."""
+        return {}
+
+    def accepts_parent(self, parent_type: str) -> None:
+        """Return if an extension may hang on a resource of this lower-case type.
+
+        Raises:
+            ArmError: it may not.
+        """
+
+    def put(self, write: Write) -> dict[str, Any]:
+        """Return the properties to keep. Pure.
+
+        Raises:
+            ArmError: the body cannot be accepted.
+        """
+        raise NotImplementedError
+
+    def envelope(self, write: Write) -> Document:
+        """Return further members of the envelope that follow from the body. Pure."""
+        return {}
+
+    def patch(self, write: Write) -> dict[str, Any]:
+        """Return the body of the PUT that a PATCH amounts to. Pure; ``write.old`` is there."""
+        old = write.old or {}
+        body = {name: value for name, value in write.body.items() if name not in ("properties", "tags")}
+        whole: dict[str, Any] = merge({k: v for k, v in old.items() if k not in ("tags", "properties")}, body)
+        whole["properties"] = merge(write.old_properties, write.properties)
+        whole["tags"] = write.body["tags"] if "tags" in write.body else old.get("tags", {})
+        return whole
+
+    def on_create(self, connection: Connection, write: Write, document: Document) -> None:
+        """Take part in the transaction of a creation; may complete the document."""
+
+    def on_update(self, connection: Connection, write: Write, document: Document) -> None:
+        """Take part in the transaction of a change; may complete the document, or refuse."""
+
+    def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
+        """Take part in the transaction of a removal; only called when ``removal_matters``."""
+
+    def render(self, connection: Connection, rows: Sequence[Stored]) -> list[bytes]:
+        """Return the JSON of resources as clients see them, for one or for a page."""
+        return [row.document.encode() for row in rows]
+
+
+class ServedType(TypeInfo):
+    """A type whose requests its provider answers itself, such as role assignments.
+
+    ``anywhere``: it may hang on the tenant, a subscription, a group or any resource.
+    """
+
+    async def handle(self, call: Call, reference: Reference) -> Answer:
+        """Answer an authorized request; ``reference.id.collection`` is set for a list.
+
+        Raises:
+            ArmError: refused.
+        """
+        raise NotImplementedError

@@ -1,0 +1,339 @@
+"""``Microsoft.Authorization``: role assignments at any scope, and the built-in roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from landbridge_server.arm import filters, names, refusals
+from landbridge_server.arm.access import enclosing
+from landbridge_server.arm.call import Answer, Call, answer
+from landbridge_server.arm.documents import iso
+from landbridge_server.arm.resource_type import Reference, ServedType
+from landbridge_server.arm.roles import BUILT_IN, Role, by_guid, named
+from landbridge_server.store import principals, resources, role_assignments
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.role_assignments import Assignment
+from landbridge_wire import arm_id
+from landbridge_wire.errors import ArmError
+
+NAMESPACE = "Microsoft.Authorization"
+_KINDS = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
+
+
+def principal_type(kind: str) -> str:
+    """Return how role assignments name a kind of principal: a managed identity is a service principal."""
+    return "User" if kind == principals.USER else "ServicePrincipal"
+
+
+def definition_id(scope: str, guid: str) -> str:
+    """Return the id of a role definition as it is read at a scope."""
+    parts = scope.split("/")
+    above = f"/subscriptions/{parts[2]}" if len(parts) > 2 and parts[1].lower() == "subscriptions" else ""
+    return f"{above}/providers/{NAMESPACE}/roleDefinitions/{guid}"
+
+
+def new_assignment(
+    scope: str,
+    name: str,
+    role: Role,
+    principal: principals.Principal,
+    by: str,
+    now: float,
+    description: str = "",
+) -> Assignment:
+    """Return the assignment of a role at a scope, which is ``/`` or an id."""
+    above = "" if scope == "/" else scope
+    key = f"{above}/providers/{NAMESPACE}/roleAssignments/{name}".lower()
+    return Assignment(
+        assignment_key=key,
+        name=name,
+        scope=scope,
+        scope_key=scope.lower(),
+        tenant_id=principal.tenant_id,
+        role_definition=role.guid,
+        principal_id=principal.object_id,
+        principal_type=principal_type(principal.kind),
+        description=description,
+        created_at=now,
+        created_by=by,
+    )
+
+
+def assign(
+    connection: Connection, principal_id: str, role_name: str, scope: str, by: str, now: float
+) -> Assignment:
+    """Give a principal a role, as the first start and the command line do; asks nobody.
+
+    Safe to run again. ``by`` is the object id of whoever is noted as the giver.
+
+    Raises:
+        LookupError: there is no such principal or role.
+    """
+    principal, role = principals.get(connection, principal_id), named(role_name)
+    if principal is None or role is None:
+        raise LookupError(f"There is no principal '{principal_id}' or no role '{role_name}'.")
+    known = role_assignments.same(connection, scope.lower(), role.guid, principal_id)
+    if known is not None:
+        return known
+    wanted = new_assignment(scope, names.new_guid(), role, principal, by, now)
+    role_assignments.add(connection, wanted)
+    return wanted
+
+
+def shown(found: Assignment) -> dict[str, object]:
+    """Return an assignment as clients see it."""
+    above = "" if found.scope == "/" else found.scope
+    when = iso(found.created_at)
+    properties: dict[str, object] = {
+        "roleDefinitionId": definition_id(found.scope, found.role_definition),
+        "principalId": found.principal_id,
+        "principalType": found.principal_type,
+        "scope": found.scope,
+        "createdOn": when,
+        "updatedOn": when,
+        "createdBy": found.created_by,
+        "updatedBy": found.created_by,
+    }
+    if found.description:
+        properties["description"] = found.description
+    return {
+        "id": f"{above}/providers/{NAMESPACE}/roleAssignments/{found.name}",
+        "name": found.name,
+        "type": f"{NAMESPACE}/roleAssignments",
+        "properties": properties,
+    }
+
+
+class RoleAssignments(ServedType):
+    """``Microsoft.Authorization/roleAssignments``."""
+
+    namespace = NAMESPACE
+    type = "roleAssignments"
+    api_versions = (
+        "2022-04-01",
+        "2020-10-01-preview",
+        "2020-04-01-preview",
+        "2018-01-01-preview",
+        "2015-07-01",
+    )
+    verbs = frozenset({"GET", "PUT", "DELETE"})
+
+    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
+        """Take the store and the clock."""
+        self.db = db
+        self.clock = clock
+
+    async def handle(self, call: Call, reference: Reference) -> Answer:
+        """Answer a request that the gate has let through."""
+        if reference.id.collection:
+            return self.db.read(lambda connection: self._list(connection, call, reference))
+        if call.method == "PUT":
+            return await self._put(call, reference)
+        if call.method == "DELETE":
+            return await self._delete(call, reference)
+        return self.db.read(lambda connection: answer(shown(self._get(connection, call, reference))))
+
+    def _find(self, connection: Connection, call: Call, reference: Reference) -> Assignment | None:
+        found = role_assignments.get(connection, reference.key)
+        # '/' is the root of each tenant: those of others are not there.
+        return found if found is not None and found.tenant_id == call.caller.tenant_id else None
+
+    def _get(self, connection: Connection, call: Call, reference: Reference) -> Assignment:
+        found = self._find(connection, call, reference)
+        if found is None:
+            raise ArmError(
+                "RoleAssignmentNotFound",
+                f"The role assignment '{reference.id.name}' is not found.",
+                cause="service",
+            )
+        return found
+
+    async def _put(self, call: Call, reference: Reference) -> Answer:
+        name, scope = reference.id.name, reference.id.parent
+        if not names.is_guid(name):
+            raise ArmError(
+                "InvalidRoleAssignmentId",
+                f"The role assignment ID '{name[:100]}' is not valid. The role assignment ID must be a GUID.",
+            )
+        body = await call.json()
+        properties = body.get("properties")
+        if not isinstance(properties, dict):
+            raise refusals.invalid("'properties' must be an object.", "properties")
+        role = _role(properties.get("roleDefinitionId"))
+        now = self.clock()
+
+        def work(connection: Connection) -> Assignment:
+            _check_scope(connection, scope)
+            principal = _principal(connection, call, properties)
+            description = properties.get("description")
+            wanted = new_assignment(
+                scope,
+                name.lower(),
+                role,
+                principal,
+                call.caller.object_id,
+                now,
+                description if isinstance(description, str) else "",
+            )
+            return _assign(connection, wanted, self._find(connection, call, reference))
+
+        # 201 for a repetition, too: that is what every version of the document declares.
+        return answer(shown(await self.db.write(work)), 201)
+
+    async def _delete(self, call: Call, reference: Reference) -> Answer:
+        def work(connection: Connection) -> Assignment | None:
+            found = self._find(connection, call, reference)
+            if found is not None:
+                role_assignments.remove(connection, found.assignment_key)
+            return found
+
+        removed = await self.db.write(work)
+        return answer(shown(removed)) if removed else Answer(204)
+
+    def _list(self, connection: Connection, call: Call, reference: Reference) -> Answer:
+        scope = reference.id.parent.lower()
+        _check_scope(connection, scope)
+        principal, only_above = "", False
+        text = call.query.get("$filter", "")
+        for term in filters.parse(text):
+            if term.operator == "atscope":
+                only_above = True
+            elif (term.name, term.operator) == ("principalid", "eq") or term.operator == "assignedto":
+                principal = term.value.lower()
+            else:
+                raise filters.refuse(text, "It can be atScope(), principalId eq '...' or assignedTo('...').")
+        found = role_assignments.listed(
+            connection, call.caller.tenant_id, enclosing(scope), None if only_above else scope
+        )
+        return answer({"value": [shown(one) for one in found if principal in ("", one.principal_id)]})
+
+
+def _check_scope(connection: Connection, scope: str) -> None:
+    """Refuse a scope that does not exist."""
+    if scope == "/":
+        return
+    parsed = arm_id.parse(scope)
+    group = f"/subscriptions/{parsed.subscription}/resourcegroups/{parsed.group}".lower()
+    if parsed.group and not resources.exists(connection, group):
+        raise refusals.group_missing(parsed.group)
+    if parsed.namespace and not resources.exists(connection, parsed.key):
+        raise refusals.resource_missing(parsed)
+
+
+def _role(unverified_id: object) -> Role:
+    text = unverified_id if isinstance(unverified_id, str) else ""
+    head, _, guid = text.rstrip("/").rpartition("/")
+    if not head.lower().endswith("/roledefinitions") or not names.is_guid(guid):
+        raise ArmError(
+            "InvalidRoleDefinitionId",
+            f"The role definition ID '{text[:200]}' is not valid. The role definition ID must be a GUID.",
+        )
+    role = by_guid(guid)
+    if role is None:
+        raise ArmError(
+            "RoleDefinitionDoesNotExist",
+            f"The specified role definition with ID '{guid.replace('-', '').lower()}' does not exist.",
+        )
+    return role
+
+
+def _principal(connection: Connection, call: Call, properties: dict[str, object]) -> principals.Principal:
+    object_id, wanted = properties.get("principalId"), properties.get("principalType")
+    if not isinstance(object_id, str) or not names.is_guid(object_id):
+        raise refusals.invalid(
+            "'properties.principalId' must be the object id of a principal.", "principalId"
+        )
+    if wanted is not None and wanted not in _KINDS:
+        raise refusals.invalid(
+            f"'properties.principalType' must be one of {', '.join(_KINDS)}.", "principalType"
+        )
+    found = principals.get(connection, object_id.lower())
+    short = object_id.replace("-", "").lower()
+    if found is None or found.tenant_id != call.caller.tenant_id:
+        raise ArmError(
+            "PrincipalNotFound",
+            f"Principal {short} does not exist in the directory {call.caller.tenant_id}. "
+            "Check that you have the correct principal ID.",
+        )
+    if wanted is not None and wanted != principal_type(found.kind):
+        raise ArmError(
+            "UnmatchedPrincipalType",
+            f"The PrincipalId '{short}' has type '{principal_type(found.kind)}' , which is different from "
+            f"specified PrinciaplType '{wanted}'.",
+        )
+    return found
+
+
+def _assign(connection: Connection, wanted: Assignment, known: Assignment | None) -> Assignment:
+    if known is not None:
+        if (known.role_definition, known.principal_id) != (wanted.role_definition, wanted.principal_id):
+            raise ArmError(
+                "RoleAssignmentUpdateNotPermitted",
+                "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
+            )
+        return known
+    twin = role_assignments.same(connection, wanted.scope_key, wanted.role_definition, wanted.principal_id)
+    if twin is not None:
+        raise ArmError(
+            "RoleAssignmentExists",
+            f"The role assignment already exists. The ID of the existing role assignment is "
+            f"{twin.name.replace('-', '')}.",
+        )
+    if role_assignments.get(connection, wanted.assignment_key) is not None:
+        raise ArmError("Conflict", f"The name '{wanted.name}' is taken at this scope. Choose another GUID.")
+    role_assignments.add(connection, wanted)
+    return wanted
+
+
+class RoleDefinitions(ServedType):
+    """``Microsoft.Authorization/roleDefinitions``: the built-in roles."""
+
+    namespace = NAMESPACE
+    type = "roleDefinitions"
+    api_versions = ("2022-04-01", "2022-05-01-preview", "2018-01-01-preview", "2015-07-01")
+    verbs = frozenset({"GET"})
+
+    async def handle(self, call: Call, reference: Reference) -> Answer:
+        """List the roles, or show one."""
+        scope = reference.id.parent
+        if not reference.id.collection:
+            role = by_guid(reference.id.name)
+            if role is None:
+                raise ArmError(
+                    "RoleDefinitionDoesNotExist",
+                    f"The specified role definition with ID '{reference.id.name.replace('-', '')[:100]}' "
+                    "does not exist.",
+                )
+            return answer(_definition(role, scope))
+        text = call.query.get("$filter", "")
+        found = list(BUILT_IN)
+        for term in filters.parse(text):
+            if (term.name, term.operator) == ("rolename", "eq"):
+                found = [one for one in found if one.name.lower() == term.value.lower()]
+            elif (term.name, term.operator) == ("type", "eq"):
+                found = found if term.value.lower() == "builtinrole" else []
+            elif term.operator not in ("atscope", "atscopeandbelow"):
+                raise filters.refuse(text, "It can be roleName eq '...' or type eq '...'.")
+        return answer({"value": [_definition(one, scope) for one in found]})
+
+
+def _definition(role: Role, scope: str) -> dict[str, object]:
+    return {
+        "id": definition_id(scope, role.guid),
+        "name": role.guid,
+        "type": f"{NAMESPACE}/roleDefinitions",
+        "properties": {
+            "roleName": role.name,
+            "type": "BuiltInRole",
+            "description": role.description,
+            "assignableScopes": ["/"],
+            "permissions": [
+                {
+                    "actions": list(role.actions),
+                    "notActions": list(role.not_actions),
+                    "dataActions": list(role.data_actions),
+                    "notDataActions": [],
+                }
+            ],
+        },
+    }

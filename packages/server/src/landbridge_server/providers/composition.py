@@ -1,0 +1,88 @@
+"""The providers of this cloud, and the resource manager that is made of them.
+
+Adding a type: write its file, add one line to ``providers`` below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from landbridge_server.arm.access import Access
+from landbridge_server.arm.dispatch import Dispatch, Routes
+from landbridge_server.arm.engine import Engine
+from landbridge_server.arm.http import ArmHttp
+from landbridge_server.arm.listing import Reading
+from landbridge_server.arm.operations import Operations
+from landbridge_server.arm.registry import Provider, Registry
+from landbridge_server.arm.resource_type import TypeInfo
+from landbridge_server.config import Endpoints as Addresses
+from landbridge_server.providers.authorization import RoleAssignments, RoleDefinitions
+from landbridge_server.providers.hybrid_compute.machines import Machines, Presence, Removed
+from landbridge_server.providers.hybrid_connectivity.endpoints import Endpoints, RelayCredentials
+from landbridge_server.providers.hybrid_connectivity.service_configurations import ServiceConfigurations
+from landbridge_server.providers.provider_list import ProviderList
+from landbridge_server.providers.resource_groups import ResourceGroup, ResourceGroups
+from landbridge_server.providers.subscriptions import Subscriptions
+from landbridge_server.store.database import Database
+
+
+class _Named(TypeInfo):
+    """A type that is served by rows of the table of routes; here for ``providers show``."""
+
+    namespace = "Microsoft.Resources"
+    api_versions = ResourceGroup.api_versions
+
+    def __init__(self, type_name: str) -> None:
+        self.type = type_name
+
+
+class ResourceManager:
+    """All of ARM: ``http`` answers requests, ``engine`` and ``registry`` are for the tasks."""
+
+    def __init__(
+        self,
+        db: Database,
+        access: Access,
+        addresses: Addresses,
+        locations: tuple[str, ...],
+        clock: Callable[[], float],
+        *,
+        relay: RelayCredentials,
+        presence: Presence,
+        on_removed: Sequence[Removed] = (),
+        wake_deletions: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Put the parts together.
+
+        ``presence`` says a machine's status and since when; ``on_removed`` hear of each machine
+        that is gone, after the commit; ``wake_deletions`` wakes ``reconcile.delete_groups``.
+        """
+        group = ResourceGroup()
+        named = ("subscriptions", "tenants", "locations", "resources", "providers", "operationresults")
+        self.registry = Registry(
+            [
+                Provider("Microsoft.Resources", (group, *(_Named(one) for one in named)), free=True),
+                Provider(
+                    "Microsoft.Authorization", (RoleAssignments(db, clock), RoleDefinitions()), free=True
+                ),
+                Provider("Microsoft.HybridCompute", (Machines(presence, on_removed),)),
+                Provider(
+                    "Microsoft.HybridConnectivity",
+                    (Endpoints(lambda: self.engine, relay, addresses), ServiceConfigurations()),
+                ),
+                Provider("Microsoft.GuestConfiguration", ()),
+            ]
+        )
+        base = addresses.resource_manager
+        self.engine = Engine(db, self.registry, locations, clock)
+        reading = Reading(self.engine, access, base)
+        results = Operations(db, access, base, clock)
+        groups = ResourceGroups(group, self.engine, reading, access, results, wake_deletions)
+        routes: Routes = {
+            **Subscriptions(db, access, locations).routes(),
+            **ProviderList(db, self.registry, access, locations, clock).routes(),
+            **groups.routes(),
+            **results.routes(),
+        }
+        self.dispatch = Dispatch(self.registry, self.engine, reading, access, routes, addresses.login)
+        self.http = ArmHttp(self.dispatch)

@@ -1,0 +1,1 @@
+"""``Microsoft.HybridCompute``: the connected machines."""

@@ -1,0 +1,218 @@
+"""``Microsoft.HybridCompute/machines``: a resource and, once it enrols, the agent behind it.
+
+The resource holds what its writers decide. What the agent reports lies beside it in the
+``machines`` table and wins when both have a member: a machine knows best what it is. The
+status is computed when somebody reads.
+
+A creation makes, in the same transaction: the managed identity, the agent's row, and the
+endpoint with its SSH configuration, so that ``listCredentials`` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from landbridge_server.arm import names, refusals, shape
+from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
+from landbridge_server.arm.shape import ANY, Choice, Text
+from landbridge_server.identity import directory
+from landbridge_server.providers.hybrid_connectivity import defaults
+from landbridge_server.store import machines, role_assignments, subscriptions
+from landbridge_server.store.database import Connection
+from landbridge_server.store.resources import Stored
+
+Presence = Callable[[str], tuple[str, str]]
+"""Machine key -> status, and since when (ISO 8601; empty when it was never heard from)."""
+
+Removed = Callable[[str, str], None]
+"""Called after the commit with the key and the principal id of a machine that is gone."""
+
+_PATCH_SETTINGS = {
+    "patchSettings": {"assessmentMode": str, "patchMode": str, "enableHotpatching": bool},
+}
+
+# What writers decide. Everything else of the documents' MachineProperties is read-only.
+WRITABLE: dict[str, Any] = {
+    "locationData": {
+        "name": Text(256),
+        "city": Text(256),
+        "district": Text(256),
+        "countryOrRegion": Text(256),
+    },
+    "serviceStatuses": ANY,
+    "cloudMetadata": {"provider": str},
+    "agentUpgrade": {"desiredVersion": str, "correlationId": str, "enableAutomaticUpgrade": bool},
+    "osProfile": {"windowsConfiguration": _PATCH_SETTINGS, "linuxConfiguration": _PATCH_SETTINGS},
+    "licenseProfile": ANY,
+    "vmId": Text(64),
+    "clientPublicKey": Text(8192),
+    "identityKeyStore": Choice(("Default", "TPM")),
+    "tpmEkCertificate": Text(16384),
+    "osType": Text(64),
+    "privateLinkScopeResourceId": str,
+    "parentClusterResourceId": str,
+    "hardwareResourceId": str,
+    "mssqlDiscovered": str,
+}
+
+# What the agent reports. Anything else that it sends is kept, but not shown.
+REPORTED = frozenset(
+    {
+        "adFqdn",
+        "agentConfiguration",
+        "agentVersion",
+        "cloudMetadata",
+        "detectedProperties",
+        "dnsFqdn",
+        "domainName",
+        "firmwareProfile",
+        "hardwareProfile",
+        "machineFqdn",
+        "mssqlDiscovered",
+        "networkProfile",
+        "osEdition",
+        "osName",
+        "osSku",
+        "osType",
+        "osVersion",
+        "serviceStatuses",
+        "storageProfile",
+        "vmUuid",
+    }
+)
+
+_RAW = dict[str, msgspec.Raw]
+_decode = msgspec.json.Decoder(_RAW).decode
+_encode = msgspec.json.encode
+
+
+class Machines(ResourceType):
+    """The type."""
+
+    namespace = "Microsoft.HybridCompute"
+    type = "machines"
+    api_versions = (
+        "2026-07-15",
+        "2025-01-13",
+        "2024-07-10",
+        "2022-12-27",
+        "2022-11-10",
+        "2022-03-10",
+        "2021-05-20",
+        "2020-08-02",
+        "2019-12-12",
+    )
+    kind = Kind.TRACKED
+    created = 200  # the documents declare 200 only
+    updated = 200
+    name_pattern = re.compile(r"[A-Za-z0-9_.-]{1,54}", re.ASCII)
+    name_rule = "A machine's name has 1 to 54 letters, digits, '-', '_' or '.'."
+    members = ("kind",)
+    removal_matters = True
+
+    def __init__(self, presence: Presence, on_removed: Sequence[Removed]) -> None:
+        """Take who knows which machines are alive, and who wants to hear of removals."""
+        self.presence = presence
+        self.on_removed = on_removed
+
+    def put(self, write: Write) -> dict[str, Any]:
+        """Return the writable properties; vmId and key stay when they are not given again."""
+        kept: dict[str, Any] = shape.keep(WRITABLE, write.properties, "properties")
+        if "locationData" in kept and "name" not in kept["locationData"]:
+            raise refusals.invalid("'properties.locationData.name' is required.", "locationData")
+        if "vmId" in kept and not names.is_guid(kept["vmId"]):
+            raise refusals.invalid("'properties.vmId' must be a GUID.", "vmId")
+        for name in ("vmId", "clientPublicKey"):
+            if name not in kept and name in write.old_properties:
+                kept[name] = write.old_properties[name]
+        kept.setdefault("vmId", str(uuid.uuid4()))
+        if write.old and kept["vmId"].lower() != write.old_properties["vmId"].lower():
+            raise refusals.unchangeable("vmId", "It names the machine for good: delete the resource first.")
+        kept["provisioningState"] = "Succeeded"
+        return kept
+
+    def envelope(self, write: Write) -> Document:
+        """Return the identity: every machine has one of its own, and no other."""
+        asked = write.body.get("identity")
+        if asked is not None:
+            kind = asked.get("type") if isinstance(asked, dict) else None
+            if not isinstance(kind, str) or kind.lower() not in ("systemassigned", "none"):
+                raise refusals.invalid("'identity.type' must be SystemAssigned.", "identity")
+        return {"identity": write.old["identity"]} if write.old else {}
+
+    def on_create(self, connection: Connection, write: Write, document: Document) -> None:
+        """Create the identity, the agent's row, and the endpoint."""
+        subscription = subscriptions.get(connection, write.id.subscription)
+        if subscription is None:
+            raise refusals.subscription_missing(write.id.subscription)
+        tenant, key = subscription.tenant_id, write.id.key
+        made = directory.create_managed_identity(connection, tenant, key, write.id.name, write.now)
+        document["identity"] = {
+            "type": "SystemAssigned",
+            "principalId": made.object_id,
+            "tenantId": tenant,
+        }
+        machines.create(connection, key, made.object_id, document["properties"]["vmId"])
+        defaults.create(connection, write)
+
+    def on_update(self, connection: Connection, write: Write, document: Document) -> None:
+        """Refuse another key once the machine has enrolled."""
+        old = write.old_properties.get("clientPublicKey")
+        if old == document["properties"].get("clientPublicKey"):
+            return
+        machine = machines.get(connection, write.id.key)
+        if machine is not None and machine.enrolled_at is not None:
+            raise refusals.unchangeable(
+                "clientPublicKey", "The machine is enrolled with its key: delete the resource first."
+            )
+
+    def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
+        """Remove the identity with its roles, the certificates, and what the agent said."""
+        machine = machines.get(connection, stored.key)
+        if machine is None:
+            return
+        principal_id = machine.principal_id
+        machines.remove(connection, stored.key)
+        directory.delete_principal(connection, principal_id)
+        role_assignments.remove_of_principal(connection, principal_id)
+        effects.after += [partial(tell, stored.key, principal_id) for tell in self.on_removed]
+
+    def render(self, connection: Connection, rows: Sequence[Stored]) -> list[bytes]:
+        """Return the machines with what their agents reported, and their status now."""
+        if len(rows) == 1:
+            found = machines.get(connection, rows[0].key)
+            facts = {found.machine_key: found.facts} if found else {}
+        else:
+            facts = {
+                key: one.facts for key, one in machines.many(connection, [row.key for row in rows]).items()
+            }
+        return [self._shown(row, facts.get(row.key, "{}")) for row in rows]
+
+    def _shown(self, row: Stored, facts: str) -> bytes:
+        document: dict[str, Any] = _decode(row.document)
+        properties: dict[str, Any] = _decode(document["properties"])
+        reported = _decode(facts)
+        written = properties.get("osProfile")
+        properties.update((name, value) for name, value in reported.items() if name in REPORTED)
+        if "osProfile" in reported:
+            properties["osProfile"] = _os_profile(reported["osProfile"], written)
+        status, since = self.presence(row.key)
+        properties["status"] = status
+        if since:
+            properties["lastStatusChange"] = since
+        properties["displayName"] = document["name"]
+        document["properties"] = properties
+        return _encode(document)
+
+
+def _os_profile(unverified_report: msgspec.Raw, written: msgspec.Raw | None) -> dict[str, Any]:
+    reported = msgspec.json.decode(unverified_report)
+    name = reported.get("computerName") if isinstance(reported, dict) else None
+    profile: dict[str, Any] = msgspec.json.decode(written) if written is not None else {}
+    return profile | ({"computerName": name} if isinstance(name, str) else {})

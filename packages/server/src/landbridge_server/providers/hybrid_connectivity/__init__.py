@@ -1,0 +1,1 @@
+"""``Microsoft.HybridConnectivity``: how a machine is reached through the relay."""

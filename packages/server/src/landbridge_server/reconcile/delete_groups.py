@@ -1,0 +1,66 @@
+"""Empties and removes the resource groups whose deletion was accepted.
+
+A few resources at a time, each batch in one transaction, so that nobody waits long for the
+writer. What is done stays done: after a restart the task goes on where it was. The last
+transaction removes the group with everything that is not a tracked resource, and ends the
+operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from landbridge_server.arm import operations
+from landbridge_server.arm.registry import Registry
+from landbridge_server.arm.removal import remove
+from landbridge_server.arm.resource_type import Effects
+from landbridge_server.providers.resource_groups import DELETE_GROUP
+from landbridge_server.store import operations as stored_operations
+from landbridge_server.store import resources
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.operations import Operation
+from landbridge_server.store.resources import Query
+
+BATCH = 25
+"""Resources per transaction: some tens of milliseconds of the writer."""
+
+
+class DeleteGroups:
+    """The task."""
+
+    def __init__(self, db: Database, registry: Registry, clock: Callable[[], float]) -> None:
+        """Take the store, the types and the clock."""
+        self.db = db
+        self.registry = registry
+        self.clock = clock
+
+    async def __call__(self) -> None:
+        """Carry out every deletion that is under way, and forget old results."""
+        waiting = self.db.read(lambda connection: stored_operations.running(connection, DELETE_GROUP))
+        for operation in waiting:
+            more = True
+            while more:
+                more = await self._step(operation)
+        if waiting:
+            before = self.clock() - operations.KEPT
+            await self.db.write(lambda connection: stored_operations.prune(connection, before))
+
+    async def _step(self, operation: Operation) -> bool:
+        """Remove one batch; say whether there may be more."""
+        effects = Effects()
+
+        def work(connection: Connection) -> bool:
+            group = operation.target_id.lower()
+            query = Query(subscription_id=operation.subscription_id, tracked=True, below=group, limit=BATCH)
+            rows = resources.find(connection, query)
+            for row in rows:
+                remove(connection, self.registry, row.key, effects)
+            if len(rows) == BATCH:
+                return True
+            remove(connection, self.registry, group, effects)
+            operations.succeed(connection, operation.operation_id, self.clock())
+            return False
+
+        more = await self.db.write(work)
+        effects.run()
+        return more
