@@ -152,3 +152,25 @@ async def test_the_port_is_free_again_after_the_end(tmp_path: Path) -> None:
     server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", port)
     server.close()
     assert reader
+
+
+async def test_the_end_does_not_wait_for_an_answer_that_never_comes(tmp_path: Path) -> None:
+    harness = _harness()
+    broker = harness.Broker(harness.Directory(), b"m" * 32, Clock())  # type: ignore[attr-defined]
+    asked, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    short = Deadlines(grace=0.05)
+    async with listening(app, broker, None, "127.0.0.1", 0, Clock(), short) as listener:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asked.wait()
+    assert cancelled.is_set()
+    writer.close()

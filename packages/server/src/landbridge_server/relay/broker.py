@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -373,7 +373,3 @@ class Broker:
     def _end(self, session: Session, why: str) -> None:
         session.sender.close(websocket.POLICY_VIOLATION, why)
         session.listener.close(websocket.GOING_AWAY, why)
-
-    def paths(self) -> Iterator[str]:
-        """Yield the paths that have a listener now."""
-        yield from self._listeners
