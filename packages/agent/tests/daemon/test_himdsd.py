@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -187,7 +188,7 @@ async def test_settings_reach_the_cloud_without_a_restart(cloud, azcmagent):
 class Echo(asyncio.Protocol):
     """Says hello, then echoes; ends after ``bye``."""
 
-    made = []
+    made: ClassVar = []
 
     def connection_made(self, transport):
         self.transport = transport
