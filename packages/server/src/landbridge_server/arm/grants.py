@@ -1,13 +1,25 @@
-"""Giving a role to a principal, outside of a request: the first start, and the command line."""
+"""Giving a role without asking anybody: for the first start and the command line."""
 
 from __future__ import annotations
 
-import uuid
-
+from landbridge_server.arm.names import new_guid
 from landbridge_server.arm.roles import Role
 from landbridge_server.store import role_assignments
 from landbridge_server.store.database import Connection
 from landbridge_server.store.role_assignments import Assignment
+
+NAMESPACE = "Microsoft.Authorization"
+
+
+def principal_type(kind: str) -> str:
+    """Return how role assignments name a kind of principal: a managed identity is a service principal."""
+    return "User" if kind == "User" else "ServicePrincipal"
+
+
+def assignment_id(scope: str, name: str) -> str:
+    """Return the id of an assignment at a scope, which is ``/`` or an id."""
+    above = "" if scope == "/" else scope
+    return f"{above}/providers/{NAMESPACE}/roleAssignments/{name}"
 
 
 def grant(
@@ -19,29 +31,31 @@ def grant(
     role: Role,
     scope: str,
     now: float,
+    by: str = "",
+    name: str = "",
+    description: str = "",
 ) -> Assignment:
-    """Assign a role at a scope, and return the assignment; the same one again changes nothing.
+    """Assign a role at a scope; whoever holds it there already keeps the old assignment.
 
-    Neither the scope nor the principal is looked up: that is the caller's business.
+    ``principal_type`` is User or ServicePrincipal; ``by`` the object id of the giver, empty
+    for the operator of the cloud. That principal and scope exist is not checked.
     """
-    clean = "/" + scope.strip("/")
-    name = str(uuid.uuid4())
-    key = f"{clean.rstrip('/')}/providers/Microsoft.Authorization/roleAssignments/{name}".lower()
-    assignment = Assignment(
-        assignment_key=key,
-        name=name,
-        scope=clean,
-        scope_key=clean.lower(),
+    known = role_assignments.same(connection, scope.lower(), role.guid, principal_id)
+    if known is not None:
+        return known
+    chosen = name or new_guid()
+    made = Assignment(
+        assignment_key=assignment_id(scope, chosen).lower(),
+        name=chosen,
+        scope=scope,
+        scope_key=scope.lower(),
         tenant_id=tenant_id,
         role_definition=role.guid,
         principal_id=principal_id,
         principal_type=principal_type,
-        description="",
+        description=description,
         created_at=now,
-        created_by="",
+        created_by=by,
     )
-    existing = role_assignments.same(connection, clean.lower(), role.guid, principal_id)
-    if existing is not None:
-        return existing
-    role_assignments.add(connection, assignment)
-    return assignment
+    role_assignments.add(connection, made)
+    return made

@@ -25,6 +25,9 @@ RETRY_AFTER = 1
 KEPT = 7 * 86400.0
 """Seconds that the result of an operation stays readable."""
 
+DELETE_GROUP = "deleteGroup"
+"""The kind of operation that empties and removes a resource group."""
+
 READ = "Microsoft.Resources/subscriptions/operationresults/read"
 
 

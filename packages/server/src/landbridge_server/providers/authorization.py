@@ -8,21 +8,16 @@ from landbridge_server.arm import filters, names, refusals
 from landbridge_server.arm.access import enclosing
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.documents import iso
+from landbridge_server.arm.grants import NAMESPACE, assignment_id, grant, principal_type
 from landbridge_server.arm.resource_type import Reference, ServedType
-from landbridge_server.arm.roles import BUILT_IN, Role, by_guid, named
+from landbridge_server.arm.roles import BUILT_IN, Role, by_guid
 from landbridge_server.store import principals, resources, role_assignments
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.role_assignments import Assignment
 from landbridge_wire import arm_id
 from landbridge_wire.errors import ArmError
 
-NAMESPACE = "Microsoft.Authorization"
 _KINDS = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
-
-
-def principal_type(kind: str) -> str:
-    """Return how role assignments name a kind of principal: a managed identity is a service principal."""
-    return "User" if kind == principals.USER else "ServicePrincipal"
 
 
 def definition_id(scope: str, guid: str) -> str:
@@ -32,57 +27,8 @@ def definition_id(scope: str, guid: str) -> str:
     return f"{above}/providers/{NAMESPACE}/roleDefinitions/{guid}"
 
 
-def new_assignment(
-    scope: str,
-    name: str,
-    role: Role,
-    principal: principals.Principal,
-    by: str,
-    now: float,
-    description: str = "",
-) -> Assignment:
-    """Return the assignment of a role at a scope, which is ``/`` or an id."""
-    above = "" if scope == "/" else scope
-    key = f"{above}/providers/{NAMESPACE}/roleAssignments/{name}".lower()
-    return Assignment(
-        assignment_key=key,
-        name=name,
-        scope=scope,
-        scope_key=scope.lower(),
-        tenant_id=principal.tenant_id,
-        role_definition=role.guid,
-        principal_id=principal.object_id,
-        principal_type=principal_type(principal.kind),
-        description=description,
-        created_at=now,
-        created_by=by,
-    )
-
-
-def assign(
-    connection: Connection, principal_id: str, role_name: str, scope: str, by: str, now: float
-) -> Assignment:
-    """Give a principal a role, as the first start and the command line do; asks nobody.
-
-    Safe to run again. ``by`` is the object id of whoever is noted as the giver.
-
-    Raises:
-        LookupError: there is no such principal or role.
-    """
-    principal, role = principals.get(connection, principal_id), named(role_name)
-    if principal is None or role is None:
-        raise LookupError(f"There is no principal '{principal_id}' or no role '{role_name}'.")
-    known = role_assignments.same(connection, scope.lower(), role.guid, principal_id)
-    if known is not None:
-        return known
-    wanted = new_assignment(scope, names.new_guid(), role, principal, by, now)
-    role_assignments.add(connection, wanted)
-    return wanted
-
-
 def shown(found: Assignment) -> dict[str, object]:
     """Return an assignment as clients see it."""
-    above = "" if found.scope == "/" else found.scope
     when = iso(found.created_at)
     properties: dict[str, object] = {
         "roleDefinitionId": definition_id(found.scope, found.role_definition),
@@ -97,7 +43,7 @@ def shown(found: Assignment) -> dict[str, object]:
     if found.description:
         properties["description"] = found.description
     return {
-        "id": f"{above}/providers/{NAMESPACE}/roleAssignments/{found.name}",
+        "id": assignment_id(found.scope, found.name),
         "name": found.name,
         "type": f"{NAMESPACE}/roleAssignments",
         "properties": properties,
@@ -165,17 +111,23 @@ class RoleAssignments(ServedType):
         def work(connection: Connection) -> Assignment:
             _check_scope(connection, scope)
             principal = _principal(connection, call, properties)
+            known = role_assignments.get(connection, reference.key)
+            if known is not None:
+                return _unchanged(known, role, principal)
+            _check_twin(connection, scope, role, principal)
             description = properties.get("description")
-            wanted = new_assignment(
-                scope,
-                name.lower(),
-                role,
-                principal,
-                call.caller.object_id,
-                now,
-                description if isinstance(description, str) else "",
+            return grant(
+                connection,
+                tenant_id=principal.tenant_id,
+                principal_id=principal.object_id,
+                principal_type=principal_type(principal.kind),
+                role=role,
+                scope=scope,
+                now=now,
+                by=call.caller.object_id,
+                name=name.lower(),
+                description=description if isinstance(description, str) else "",
             )
-            return _assign(connection, wanted, self._find(connection, call, reference))
 
         # 201 for a repetition, too: that is what every version of the document declares.
         return answer(shown(await self.db.write(work)), 201)
@@ -264,25 +216,23 @@ def _principal(connection: Connection, call: Call, properties: dict[str, object]
     return found
 
 
-def _assign(connection: Connection, wanted: Assignment, known: Assignment | None) -> Assignment:
-    if known is not None:
-        if (known.role_definition, known.principal_id) != (wanted.role_definition, wanted.principal_id):
-            raise ArmError(
-                "RoleAssignmentUpdateNotPermitted",
-                "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
-            )
-        return known
-    twin = role_assignments.same(connection, wanted.scope_key, wanted.role_definition, wanted.principal_id)
+def _unchanged(known: Assignment, role: Role, principal: principals.Principal) -> Assignment:
+    if (known.role_definition, known.principal_id) != (role.guid, principal.object_id):
+        raise ArmError(
+            "RoleAssignmentUpdateNotPermitted",
+            "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
+        )
+    return known
+
+
+def _check_twin(connection: Connection, scope: str, role: Role, principal: principals.Principal) -> None:
+    twin = role_assignments.same(connection, scope.lower(), role.guid, principal.object_id)
     if twin is not None:
         raise ArmError(
             "RoleAssignmentExists",
             f"The role assignment already exists. The ID of the existing role assignment is "
             f"{twin.name.replace('-', '')}.",
         )
-    if role_assignments.get(connection, wanted.assignment_key) is not None:
-        raise ArmError("Conflict", f"The name '{wanted.name}' is taken at this scope. Choose another GUID.")
-    role_assignments.add(connection, wanted)
-    return wanted
 
 
 class RoleDefinitions(ServedType):

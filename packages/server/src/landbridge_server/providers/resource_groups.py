@@ -16,15 +16,13 @@ from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.dispatch import Routes
 from landbridge_server.arm.engine import DELETING, Engine
 from landbridge_server.arm.listing import Reading, restrict
+from landbridge_server.arm.operations import DELETE_GROUP
 from landbridge_server.arm.resource_type import Kind, Reference, ResourceType, Write
 from landbridge_server.store import resources
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation, running
 from landbridge_server.store.resources import Query, Stored
 from landbridge_wire import arm_id
-
-DELETE_GROUP = "deleteGroup"
-"""The kind of operation that empties and removes a group."""
 
 WHERE = "subscriptions/{subscription}"
 

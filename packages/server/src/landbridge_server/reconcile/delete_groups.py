@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from landbridge_server.arm import operations
+from landbridge_server.arm.operations import DELETE_GROUP
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.removal import remove
 from landbridge_server.arm.resource_type import Effects
-from landbridge_server.providers.resource_groups import DELETE_GROUP
 from landbridge_server.store import operations as stored_operations
 from landbridge_server.store import resources
 from landbridge_server.store.database import Connection, Database
