@@ -6,10 +6,10 @@ import argparse
 import time
 import uuid
 
-from landbridge_server.arm.registry import REGISTERED_AT_START
+from landbridge_server.arm.registrations import create_subscription
 from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
 from landbridge_server.identity.tenancy import home_tenant
-from landbridge_server.store import provider_registrations, subscriptions, tenants
+from landbridge_server.store import subscriptions, tenants
 from landbridge_server.store.database import Connection
 from landbridge_server.store.subscriptions import Subscription
 
@@ -62,7 +62,4 @@ def _create(connection: Connection, options: argparse.Namespace) -> Subscription
     if not name or len(name) > 64 or not name.isprintable():
         raise CommandError("The name of a subscription has 1 to 64 printable characters.")
     now = time.time()  # noqa: TID251 - this command is a main()
-    made = Subscription(str(uuid.uuid4()), tenant.tenant_id, name, "Enabled", now)
-    subscriptions.add(connection, made)
-    provider_registrations.add_registered(connection, made.subscription_id, REGISTERED_AT_START, now)
-    return made
+    return create_subscription(connection, str(uuid.uuid4()), tenant.tenant_id, name, now)

@@ -13,7 +13,7 @@ from typing import Protocol
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from landbridge_server.arm.http import ArmHttp
+from landbridge_server.arm.http import ArmHttp, CloudMetadataHttp
 from landbridge_server.config import Endpoints
 from landbridge_server.edge import answers
 from landbridge_server.edge.gate import Gate
@@ -32,6 +32,7 @@ class Parts(Protocol):
     """What the table needs: one object for each kind of handler."""
 
     arm: ArmHttp
+    metadata: CloudMetadataHttp
     identity: IdentityHttp
     fleet: FleetHttp
     portal: PortalHttp
@@ -55,9 +56,7 @@ def table(parts: Parts) -> Table:
         "/providers/{rest:path}": resources,
         "/tenants": resources,
         "/metadata/endpoints": {
-            "GET": Endpoint(
-                parts.arm.metadata_endpoints, Public("clients discover a cloud before they sign in")
-            )
+            "GET": Endpoint(parts.metadata.handle, Public("clients discover a cloud before they sign in"))
         },
         # The agent API
         agent_api.ENROLLMENTS: {"POST": Endpoint(parts.fleet.enroll, arm, SMALL)},

@@ -19,7 +19,7 @@ from landbridge_server.store.database import Connection, Database
 LIST_CREDENTIALS = "Microsoft.HybridConnectivity/endpoints/listCredentials/action"
 
 
-class Fleet:
+class Rendezvous:
     """Implements the relay's ``RelayDirectory``, and hears when listeners come and go."""
 
     def __init__(self, db: Database, access: Access, presence: Presence, clock: Callable[[], float]) -> None:

@@ -1,0 +1,299 @@
+"""The composition root: puts all parts of the control plane together, and serves them.
+
+The only file that knows every part. ``ControlPlane`` opens a folder and has no port;
+``listening`` opens the ports; ``serve`` is the whole life of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from landbridge_server.arm import roles
+from landbridge_server.arm.access import Access
+from landbridge_server.arm.grants import grant
+from landbridge_server.arm.http import CloudMetadataHttp
+from landbridge_server.arm.registrations import create_subscription
+from landbridge_server.ca.authority import CertificateAuthority
+from landbridge_server.ca.keyring import open_secret, write_atomically
+from landbridge_server.config import Address, Config
+from landbridge_server.edge.listener import Listener
+from landbridge_server.edge.listener import listening as open_listener
+from landbridge_server.edge.middleware import Edge
+from landbridge_server.edge.routes import router
+from landbridge_server.edge.tls import ServerTls
+from landbridge_server.fleet.enrollment import Enrollments
+from landbridge_server.fleet.http import FleetHttp
+from landbridge_server.fleet.presence import Presence, iso
+from landbridge_server.fleet.rendezvous import Rendezvous
+from landbridge_server.identity.authentication import Authenticator
+from landbridge_server.identity.bootstrap import FirstStart, first_start
+from landbridge_server.identity.http import IdentityHttp
+from landbridge_server.identity.keys import SigningKeys
+from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.tenancy import base
+from landbridge_server.identity.tokens import TokenVerifier
+from landbridge_server.portal.http import PortalHttp
+from landbridge_server.providers.composition import ResourceManager
+from landbridge_server.reconcile.delete_groups import DeleteGroups
+from landbridge_server.reconcile.driver import Driver, Task
+from landbridge_server.reconcile.flush_presence import FlushPresence
+from landbridge_server.relay.broker import Broker
+from landbridge_server.relay.credentials import RelayCredentials
+from landbridge_server.relay.names import hybrid_connection_path
+from landbridge_server.store import machines, tenants
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.tenants import Tenant
+from landbridge_wire.agent_api import Heartbeat
+
+logger = logging.getLogger("landbridge")
+
+FLUSH_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
+"""Half of the time within which access must end once it was taken away."""
+DELETION_SECONDS = 30.0
+RENEWAL_SECONDS = 3600.0
+
+
+class ControlPlane:
+    """Everything of one control plane, opened in its folder and put together."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        """Open or create the cloud of ``config.data``.
+
+        Raises:
+            CaError: the certificate authority cannot be used.
+            ConfigError: the server certificate cannot be used.
+            OSError: the folder cannot be written.
+        """
+        self.config = config
+        self.clock = clock
+        self.endpoints = config.endpoints
+        now = clock()
+        self.authority = CertificateAuthority.open(config.data / "ca", now)
+        self.tls = ServerTls(config, self.authority, now)
+        self.db = Database(config.database_url)
+        self.db.migrate()
+        self.tenant = start_cloud(self.db, config, self.authority, now)
+        self._open_identity()
+        self._open_fleet()
+        self._open_resources()
+        self.portal = PortalHttp(self.db, self.endpoints, self.authority.root)
+        self.metadata = CloudMetadataHttp(
+            self.endpoints, config.identity_provider, self.tenant.tenant_id, config.domain
+        )
+        self.application = Edge(router(self))
+
+    def _open_identity(self) -> None:
+        keys = SigningKeys.open(self.config.data / "keys", self.clock)
+        service = IdentityService(self.db, self.endpoints, keys, self.clock)
+        authorization_uri = base(self.endpoints, self.tenant.tenant_id)
+        verifier = TokenVerifier(keys, self.endpoints, self.clock, authorization_uri)
+        self.authenticator = Authenticator(self.db, verifier)
+        self.identity = IdentityHttp(service)
+
+    def _open_fleet(self) -> None:
+        self.access = Access(self.db)
+        self.presence = Presence()
+        with self.db.reading() as connection:
+            self.presence.load(machines.all_seen(connection), machines.expiries(connection))
+        secret = open_secret(self.config.data / "keys" / "relay.key")
+        self.relay = RelayCredentials(secret, self.endpoints.relay)
+        self.rendezvous = Rendezvous(self.db, self.access, self.presence, self.clock)
+        self.broker = Broker(self.rendezvous, secret, self.clock)
+        self.broker.on_listener_up = self.rendezvous.listener_up
+        self.broker.on_listener_down = self.rendezvous.listener_down
+        self.broker.offline_since = self.rendezvous.offline_since
+
+    def _open_resources(self) -> None:
+        deletions = Task("delete_groups", self._delete_groups, DELETION_SECONDS)
+        self.resources = ResourceManager(
+            self.db,
+            self.access,
+            self.endpoints,
+            self.config.locations,
+            self.clock,
+            relay=self.relay,
+            presence=self._status,
+            on_removed=[self._machine_removed],
+            wake_deletions=deletions.wake,
+        )
+        self.arm = self.resources.http
+        self._delete_groups_task = DeleteGroups(self.db, self.resources.registry, self.clock)
+        self.driver = Driver(
+            [
+                deletions,
+                Task("flush_presence", FlushPresence(self.db, self.presence), FLUSH_SECONDS),
+                Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),
+                Task("renew_certificate", self._renew_certificate, RENEWAL_SECONDS),
+            ]
+        )
+        enrollments = Enrollments(
+            self.db,
+            self.authority,
+            self.access,
+            self.presence,
+            self.endpoints,
+            self.clock,
+            self.resources.engine.remove,
+        )
+        self.fleet = FleetHttp(self.db, enrollments, self.presence, self.relay, self.endpoints, self.clock)
+        self.broker.on_heartbeat = self._heartbeat
+
+    async def _delete_groups(self) -> None:
+        await self._delete_groups_task()
+
+    def _status(self, machine_key: str) -> tuple[str, str]:
+        status, since = self.presence.status(machine_key, self.clock())
+        return status, iso(since) if since else ""
+
+    def _machine_removed(self, machine_key: str, principal_id: str) -> None:
+        self.presence.forget(machine_key)
+        self.broker.close(hybrid_connection_path(principal_id))
+
+    def _heartbeat(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        machine_key = self.rendezvous.machine_key(path)
+        if machine_key is None:
+            return None
+        return self.fleet.beat(machine_key, Heartbeat.from_json(body)).to_json()
+
+    def assign_role(
+        self, connection: Connection, principal_id: str, principal_type: str, role: str, scope: str
+    ) -> None:
+        """Give a role, by its name, to a principal of the home tenant.
+
+        Raises:
+            LookupError: there is no such role.
+        """
+        found = roles.named(role)
+        if found is None:
+            raise LookupError(f"There is no role '{role}'.")
+        grant(
+            connection,
+            tenant_id=self.tenant.tenant_id,
+            principal_id=principal_id,
+            principal_type=principal_type,
+            role=found,
+            scope=scope,
+            now=self.clock(),
+        )
+
+    async def settle(self) -> None:
+        """Do once, now, what the tasks in the background do again and again."""
+        await self.driver.settle()
+
+    async def _renew_certificate(self) -> None:
+        self.tls.renew(self.clock())
+
+    async def _recheck_sessions(self) -> None:
+        self.broker.recheck()
+
+    def close(self) -> None:
+        """Finish the running write and close the store."""
+        self.db.close()
+
+
+def start_cloud(db: Database, config: Config, authority: CertificateAuthority, now: float) -> Tenant:
+    """Make tenant, subscription and administrator at the first start; return the home tenant.
+
+    ``admin.json`` is written before the transaction commits: a crash between the two leaves
+    a file that the next start replaces, never a cloud whose secrets nobody knows.
+    """
+    with db.writing() as connection:
+        made = first_start(connection, now, config.domain)
+        if made is not None:
+            create_subscription(connection, made.subscription_id, made.tenant_id, "Landbridge", now)
+            for principal_id, kind in made.principals:
+                grant(
+                    connection,
+                    tenant_id=made.tenant_id,
+                    principal_id=principal_id,
+                    principal_type=kind,
+                    role=roles.OWNER,
+                    scope="/",
+                    now=now,
+                )
+            write_atomically(config.data / "admin.json", _admin(made))
+        tenant = tenants.everyone(connection)[0]
+    _announce(config, authority)
+    return tenant
+
+
+def _admin(made: FirstStart) -> bytes:
+    content = {
+        "tenantId": made.tenant_id,
+        "subscriptionId": made.subscription_id,
+        "clientId": made.client_id,
+        "clientSecret": made.client_secret,
+        "userName": made.user_name,
+        "password": made.password,
+    }
+    return json.dumps(content, indent=2).encode()
+
+
+def _announce(config: Config, authority: CertificateAuthority) -> None:
+    """Write into admin.json where this start serves; an operator may have removed the file."""
+    path = config.data / "admin.json"
+    if not path.exists():
+        return
+    before = json.loads(path.read_text())
+    content = {
+        "resourceManager": config.endpoints.resource_manager,
+        "login": config.endpoints.login,
+        **{
+            name: value
+            for name, value in before.items()
+            if name not in ("resourceManager", "login", "caFile")
+        },
+        "caFile": str(authority.root_file.absolute()),
+    }
+    if content != before:
+        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
+
+
+@asynccontextmanager
+async def listening(plane: ControlPlane, address: Address) -> AsyncIterator[Listener]:
+    """Serve one control plane on its ports, with its tasks in the background, until the block ends.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
+    async with AsyncExitStack() as stack:
+        context = plane.tls.context
+        opened = await stack.enter_async_context(
+            open_listener(plane.application, plane.broker, context, address.host, address.port, plane.clock)
+        )
+        relay = plane.config.relay_listen
+        if relay is not None:
+            await stack.enter_async_context(
+                open_listener(plane.application, plane.broker, context, relay.host, relay.port, plane.clock)
+            )
+        stack.callback(plane.broker.shut_down)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(plane.driver.run())
+            try:
+                yield opened
+            finally:
+                running.cancel()
+        await plane.settle()
+
+
+async def serve(config: Config, clock: Callable[[], float]) -> None:
+    """Open the control plane, serve it, and stop at SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    plane = ControlPlane(config, clock)
+    try:
+        async with listening(plane, config.listen):
+            print(f"ready {config.endpoints.resource_manager}", flush=True)
+            await stop.wait()
+            logger.info("stopping")
+    finally:
+        plane.close()

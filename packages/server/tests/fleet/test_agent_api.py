@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+import uuid
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from landbridge_server.ca.authority import public_key_text
+from landbridge_server.ca.profiles import name
+from landbridge_wire import agent_api
+
+VERSION = "2024-07-10"
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Machine:
+    """The agent's half of the conversation, with a key of its own."""
+
+    def __init__(self, cloud, name: str = "web1") -> None:
+        self.cloud = cloud
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.id = (
+            f"{cloud.subscription}/resourceGroups/servers/providers/Microsoft.HybridCompute/machines/{name}"
+        )
+        self.enrollment: agent_api.Enrollment | None = None
+
+    def csr(self) -> str:
+        builder = x509.CertificateSigningRequestBuilder().subject_name(name("m"))
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    async def put(self, **more):
+        body = {
+            "location": "local",
+            "identity": {"type": "SystemAssigned"},
+            "properties": {
+                "vmId": str(uuid.uuid4()),
+                "clientPublicKey": public_key_text(self.key.public_key()),
+            },
+        }
+        return await self.cloud.arm("PUT", self.id, body, version=VERSION, **more)
+
+    async def enroll(self, csr: str = "", token: str = ""):
+        token = token or await self.cloud.token()
+        message = agent_api.EnrollmentRequest(self.id, csr or self.csr(), "1.61.0.0")
+        answer = await self.cloud.client.post(
+            agent_api.ENROLLMENTS, json=message.to_json(), headers={"authorization": f"Bearer {token}"}
+        )
+        if answer.status_code == 201:
+            self.enrollment = agent_api.Enrollment.from_json(answer.json())
+        return answer
+
+    def assertion(self, **claims) -> str:
+        leaf = x509.load_pem_x509_certificate(self.enrollment.certificate.encode())
+        digest = hashlib.sha256(leaf.public_bytes(serialization.Encoding.DER)).digest()
+        now = int(self.cloud.clock())
+        body = {
+            "iss": self.enrollment.clientId,
+            "sub": self.enrollment.clientId,
+            "aud": self.enrollment.tokenEndpoint,
+            "jti": str(uuid.uuid4()),
+            "iat": now,
+            "exp": now + 300,
+        } | claims
+        head = {"alg": "ES256", "typ": "JWT", "x5t#S256": b64(digest)}
+        signed = ".".join(b64(json.dumps(part).encode()) for part in (head, body))
+        r, s = utils.decode_dss_signature(self.key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+        return signed + "." + b64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+    async def token(self, assertion: str = "") -> str:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.enrollment.clientId,
+            "client_assertion_type": agent_api.CLIENT_ASSERTION_TYPE,
+            "client_assertion": assertion or self.assertion(),
+            "scope": agent_api.AUDIENCE + "/.default",
+        }
+        path = self.enrollment.tokenEndpoint.removeprefix(self.cloud.config.endpoints.login)
+        answer = await self.cloud.client.post(path, data=form)
+        answer.raise_for_status()
+        return answer.json()["access_token"]
+
+    async def call(self, path: str, body, token: str = "", method: str = "POST"):
+        headers = {"authorization": f"Bearer {token or await self.token()}"}
+        return await self.cloud.client.request(method, path, json=body, headers=headers)
+
+
+@pytest.fixture
+async def machine(cloud):
+    await cloud.arm("PUT", cloud.subscription + "/resourcegroups/servers", {"location": "local"})
+    return Machine(cloud)
+
+
+@pytest.fixture
+async def enrolled(machine):
+    assert (await machine.put()).status_code in (200, 201)
+    assert (await machine.enroll()).status_code == 201
+    return machine
+
+
+async def test_a_machine_gets_its_identity_and_speaks_with_its_own_key(enrolled):
+    answer = await enrolled.call(agent_api.SESSION, {"agentVersion": "1.61.0.0"})
+    session = agent_api.Session.from_json(answer.json())
+    assert answer.status_code == 200
+    assert session.resourceId == enrolled.id
+    assert enrolled.enrollment.principalId in session.listenAddress
+    assert session.listenToken.startswith("SharedAccessSignature ")
+
+
+async def test_a_heartbeat_makes_it_connected_and_asks_for_facts_once(cloud, enrolled):
+    facts = {"agentVersion": "1.61.0.0", "detectedProperties": {"coreCount": "2"}}
+    beat = {"agentVersion": "1.61.0.0", "sequence": 1, "factsDigest": agent_api.facts_digest(facts)}
+    first = await enrolled.call(agent_api.HEARTBEAT, beat)
+    assert first.json()["factsWanted"] is True
+    assert (await enrolled.call(agent_api.FACTS, facts, method="PUT")).status_code == 204
+    assert (await enrolled.call(agent_api.HEARTBEAT, beat)).json()["factsWanted"] is False
+    shown = (await cloud.arm("GET", enrolled.id, version=VERSION)).json()["properties"]
+    assert shown["status"] == "Connected"
+    assert shown["detectedProperties"] == {"coreCount": "2"}
+    assert shown["agentVersion"] == "1.61.0.0"
+
+
+async def test_a_silent_machine_is_disconnected_and_later_expired(cloud, enrolled):
+    await enrolled.call(agent_api.HEARTBEAT, {"agentVersion": "1.61.0.0", "sequence": 1})
+    for days, status in ((0, "Connected"), (1, "Disconnected"), (91, "Expired")):
+        cloud.clock.advance(days * 86400)
+        assert (await cloud.arm("GET", enrolled.id, version=VERSION)).json()["properties"]["status"] == status
+
+
+async def test_another_key_cannot_take_over_a_machine(cloud, enrolled):
+    thief = Machine(cloud)
+    answer = await thief.enroll()
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "PropertyChangeNotAllowed"
+
+
+async def test_enrolling_needs_the_right_to_write_the_machine(cloud, machine):
+    await machine.put()
+    _, client, secret = cloud.create_service_principal("reader", "Reader")
+    answer = await machine.enroll(token=await cloud.token(client, secret))
+    assert answer.status_code == 403
+
+
+async def test_the_refusal_does_not_say_whether_the_machine_exists(cloud, machine):
+    _, client, secret = cloud.create_service_principal("reader", "Reader")
+    token = await cloud.token(client, secret)
+    absent = (await machine.enroll(token=token)).json()
+    await machine.put()
+    assert (await machine.enroll(token=token)).json() == absent
+
+
+@pytest.mark.parametrize("csr", ["", "nonsense", "-----BEGIN CERTIFICATE REQUEST-----"])
+async def test_a_signing_request_that_is_none_is_refused(machine, csr):
+    await machine.put()
+    answer = await machine.enroll(csr=csr or " ")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "InvalidCertificateSigningRequest"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"resourceId": 5}',
+        b"[" * 10000,
+        b'{"resourceId":"x","certificateSigningRequest":"y"}',
+    ],
+)
+async def test_a_malformed_enrolment_is_refused(cloud, body):
+    headers = {"authorization": f"Bearer {await cloud.token()}"}
+    answer = await cloud.client.post(agent_api.ENROLLMENTS, content=body, headers=headers)
+    assert answer.status_code == 400
+
+
+async def test_a_failed_connect_is_undone_with_the_onboarding_role_alone(cloud, machine):
+    _, client, secret = cloud.create_service_principal("onboarding", "Azure Connected Machine Onboarding")
+    token = await cloud.token(client, secret)
+    assert (await machine.put(token=token)).status_code in (200, 201)
+    message = {"resourceId": machine.id, "clientPublicKey": public_key_text(machine.key.public_key())}
+    headers = {"authorization": f"Bearer {token}"}
+    answer = await cloud.client.post(agent_api.WITHDRAWALS, json=message, headers=headers)
+    assert answer.status_code == 204
+    assert (await cloud.arm("GET", machine.id, version=VERSION)).status_code == 404
+
+
+async def test_a_machine_that_was_heard_from_cannot_be_withdrawn(cloud, enrolled):
+    await enrolled.call(agent_api.HEARTBEAT, {"agentVersion": "1.61.0.0", "sequence": 1})
+    message = {"resourceId": enrolled.id, "clientPublicKey": public_key_text(enrolled.key.public_key())}
+    headers = {"authorization": f"Bearer {await cloud.token()}"}
+    answer = await cloud.client.post(agent_api.WITHDRAWALS, json=message, headers=headers)
+    assert answer.status_code == 409
+
+
+async def test_a_machine_that_is_removed_loses_access_with_the_next_call(cloud, enrolled):
+    token = await enrolled.token()
+    assert (await cloud.arm("DELETE", enrolled.id, version=VERSION)).status_code == 200
+    answer = await enrolled.call(agent_api.SESSION, {"agentVersion": "1"}, token=token)
+    assert answer.status_code == 401
+
+
+async def test_a_certificate_is_renewed_and_the_new_one_counts(cloud, enrolled):
+    answer = await enrolled.call(agent_api.CERTIFICATES, {"certificateSigningRequest": enrolled.csr()})
+    assert answer.status_code == 200
+    cloud.clock.advance(80 * 86400)
+    renewed = agent_api.Certificate.from_json(answer.json()).certificate
+    enrolled.enrollment = agent_api.Enrollment(**(enrolled.enrollment.to_json() | {"certificate": renewed}))
+    assert (await enrolled.call(agent_api.SESSION, {"agentVersion": "1"})).status_code == 200
+
+
+async def test_facts_over_their_bound_are_refused(enrolled):
+    answer = await enrolled.call(agent_api.FACTS, {"detectedProperties": {"x": "y" * 70000}}, method="PUT")
+    assert answer.status_code == 413
+
+
+async def test_the_clock_of_the_process_does_not_matter(cloud):
+    assert abs(cloud.clock() - time.time()) > 1
