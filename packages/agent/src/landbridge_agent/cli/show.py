@@ -72,7 +72,7 @@ def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: s
 
 def run(call: Call) -> int:
     """Print all properties, or those that were named."""
-    config = Machine(call.paths).config()
+    config = Machine(call.paths).config()  # a daemon that has not noticed a disconnect yet is not asked
     live: dict[str, object] = {}
     why = ""
     try:
@@ -81,6 +81,7 @@ def run(call: Call) -> int:
         why = f"The status is that of a machine whose agent service does not answer: {error}."
     if config is None:
         why = "This machine is not connected."
+        live = {"httpsProxy": live["httpsProxy"]} if "httpsProxy" in live else {}
     found = rows(call, config, live, why)
     if call.values.arguments:
         found = _chosen(found, call.values.arguments)

@@ -151,7 +151,7 @@ class Channel:
     def _reconnect(self, at: float, why: str) -> None:
         self._status.channel_open = False
         if self._listener_was_reached(why):
-            self._log.warning(f"Not listening: {why}. Next attempt in {at - self._now():.1f} s")
+            self._log.warning(f"Not listening: {why.rstrip('.')}. Next attempt in {at - self._now():.1f} s")
         self._status.failed("AZCM0026", why, self._clock())
         beats = self._session.heartbeatSeconds if self._session else agent_api.HEARTBEAT_SECONDS
         if self._session is not None and self._now() - self._contact > beats:

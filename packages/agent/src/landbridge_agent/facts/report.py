@@ -43,13 +43,19 @@ def gather(incoming: Incoming, ports: Sequence[int] = ()) -> Sources:
         os_release=os_release.read(),
         kernel=uname.release,
         architecture=uname.machine,
-        fqdn=socket.getfqdn(),
+        fqdn=_fqdn(),
         dmi=dmi.read(),
         processors=processors.read(),
         memory=processors.read_memory(),
         interfaces=network.read(),
         host_keys=ssh_host_keys.read(incoming.ports or (SSH_PORT, *ports)) if incoming.enabled else {},
     )
+
+
+def _fqdn() -> str:
+    """The name that the resolver gives this host, unless it only says that it is this host."""
+    name = socket.getfqdn()
+    return socket.gethostname() if name.partition(".")[0] == "localhost" else name
 
 
 def build(sources: Sources, incoming: Incoming, proxy_url: str) -> dict[str, Any]:
