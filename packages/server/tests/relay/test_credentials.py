@@ -4,33 +4,16 @@ import base64
 import hashlib
 import hmac
 import json
-import stat
-from pathlib import Path
 
 import pytest
 
-from landbridge_server.relay.credentials import RelayCredentials, open_secret
+from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
 from landbridge_server.relay.sas import verify
 
 MASTER = b"m" * 32
 PATH = hybrid_connection_path("m1")
 NOW = 1_800_000_000.5
-
-
-def test_the_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
-    file = tmp_path / "relay.secret"
-    first = open_secret(file)
-    assert open_secret(file) == first
-    assert len(first) == 32
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def test_a_damaged_secret_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    file = tmp_path / "relay.secret"
-    file.write_bytes(b"short")
-    with pytest.raises(ValueError, match="Delete it"):
-        open_secret(file)
 
 
 @pytest.mark.parametrize("host", ["relay.test", "relay.test:9443"])

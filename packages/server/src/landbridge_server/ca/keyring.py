@@ -72,7 +72,14 @@ def certificate_pem(*certificates: x509.Certificate) -> bytes:
 
 
 def open_secret(path: Path, size: int = 32) -> bytes:
-    """Return the secret kept in ``path``, made at the first call."""
+    """Return the secret kept in ``path``, made at the first call.
+
+    Raises:
+        ValueError: the file does not hold ``size`` bytes; what was signed with it is void.
+    """
     if not path.exists():
         write_atomically(path, secrets.token_bytes(size))
-    return path.read_bytes()
+    secret = path.read_bytes()
+    if len(secret) != size:
+        raise ValueError(f"{path} does not hold a secret of {size} bytes. Delete it to make a new one.")
+    return secret

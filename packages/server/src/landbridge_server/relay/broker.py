@@ -137,12 +137,13 @@ class Broker:
             self._end(session, "The machine was removed.")
 
     def recheck(self) -> None:
-        """Ask the directory again for everything that stands; end what it no longer allows.
+        """Ask the directory again for all who send or wait; end what it no longer allows.
 
-        Call it after role assignments or principals have changed: a session that is open
-        would otherwise outlive the right to open it.
+        Call it every second: a session that is open would otherwise outlive the right to
+        open it. Its cost grows with the sessions, not with the listeners: those are ended by
+        ``close`` when their machine is removed, and asked again when they renew their token.
         """
-        for path in {*self._listeners, *self._waiting, *self._sessions}:
+        for path in {*self._waiting, *self._sessions}:
             if self._directory.entity(path) is None:
                 self.close(path)
                 continue

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import os
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from landbridge_server.relay import sas
@@ -23,27 +21,6 @@ class SendCredentials:
 
     access_key: str = field(repr=False)
     expires_on: int
-
-
-def open_secret(file: Path) -> bytes:
-    """Read the relay's master secret, making it (0600) at the first start.
-
-    Raises:
-        ValueError: the file does not hold 32 bytes; without it every issued token is void.
-    """
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        secret = file.read_bytes()
-    else:
-        secret = secrets.token_bytes(32)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(secret)
-            stream.flush()
-            os.fsync(stream.fileno())
-    if len(secret) != 32:
-        raise ValueError(f"{file} does not hold a relay secret of 32 bytes. Delete it to make a new one.")
-    return secret
 
 
 class RelayCredentials:
