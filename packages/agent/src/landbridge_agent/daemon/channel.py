@@ -37,6 +37,8 @@ from landbridge_wire.websocket import PING, POLICY_VIOLATION, TEXT, MessageBuffe
 
 READ_SIZE = 16 * 1024
 
+GONE = "If the machine was deleted in the cloud, run azcmagent disconnect --force-local-only and connect it again."
+
 
 class Channel:
     """The control channel of one machine; it is its link's ``Sink``."""
@@ -168,7 +170,8 @@ class Channel:
         try:
             session = await self._api.session()
         except Refused as error:
-            self._do(self._listener.token_failed(error.status or 500, error.reason, self._now()))
+            why = f"{error.reason.rstrip('.')}. {GONE}" if error.status in (401, 404) else error.reason
+            self._do(self._listener.token_failed(error.status or 500, why, self._now()))
         except Unreachable as error:
             self._do(self._listener.token_failed(None, str(error), self._now()))
         else:
@@ -186,7 +189,10 @@ class Channel:
         try:
             link = await open_link(self._dialer, url, headers, self, READ_SIZE)
         except LinkRefused as error:
-            self._do(self._listener.failed(error.status, error.reason, self._now()))
+            reason = error.reason.partition(" TrackingId:")[0]
+            # A 404 may mean that the machine was deleted: the next session's answer tells.
+            status = 401 if error.status == 404 else error.status
+            self._do(self._listener.failed(status, reason, self._now()))
         except (Unreachable, ValueError) as error:
             self._do(self._listener.failed(None, str(error), self._now()))
         else:
