@@ -40,7 +40,9 @@ class Foreground:
 
     def interrupt(self, child: Child) -> int:
         child.process.send_signal(signal.SIGINT)
-        return child.process.wait(60)
+        code = child.process.wait(60)
+        self.children = Children()  # it has ended as it should; the next one is watched anew
+        return code
 
     def agent_config(self) -> dict[str, str]:
         config: dict[str, str] = json.loads(

@@ -28,10 +28,28 @@ def prepare(az: Az, cloud: ControlPlane) -> None:
 
 
 @pytest.fixture(scope="module", params=["2.91", "2.66"])
-def az(request: pytest.FixtureRequest, cloud: ControlPlane) -> Iterator[Az]:
+def version(request: pytest.FixtureRequest) -> str:
+    """Which ``az``."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def cloud(version: str) -> Iterator[ControlPlane]:
+    """A control plane as it is after its first start, one for each version."""
+    folder = short_folder()
+    control_plane = ControlPlane(folder)
+    try:
+        yield control_plane
+    finally:
+        control_plane.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def az(version: str, cloud: ControlPlane) -> Iterator[Az]:
     """An ``az`` that is signed in as the administrator's service principal."""
     folder = short_folder()
-    found = Az(request.param, folder, cloud.admin.ca_file)
+    found = Az(version, folder, cloud.admin.ca_file)
     assert found.program.exists(), "Run tools/az_environments.sh first, as ./test does."
     try:
         prepare(found, cloud)
@@ -68,6 +86,8 @@ def test_group_create_twice_and_list(az: Az) -> None:
 
 
 def test_provider_register_waits_until_it_is_registered(az: Az) -> None:
+    before = az("provider", "show", "-n", "Microsoft.HybridConnectivity")
+    assert before["registrationState"] == "NotRegistered"
     az("provider", "register", "-n", "Microsoft.HybridConnectivity", "--wait")
     shown = az("provider", "show", "-n", "Microsoft.HybridConnectivity")
     assert shown["registrationState"] == "Registered"
