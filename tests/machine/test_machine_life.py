@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 
 from landbridge_agent.keys import certificate_request, leaf, public_key
 from landbridge_agent.machine import Machine
@@ -126,17 +127,17 @@ async def test_a_machine_deleted_in_the_cloud_is_explained_here(agent):
         await agent.until("Connected")
 
 
-async def test_a_device_code_names_the_page_to_open(agent):
-    words = [word for word in agent.connecting("--use-device-code")]
-    process = await agent.start(*words)
+async def test_a_device_code_names_the_page_and_ctrl_c_leaves_nothing(agent):
+    process = await agent.start(*agent.connecting("--use-device-code"))
     line = b""
     async with asyncio.timeout(20):
         while b"enter the code" not in line:
             line = await process.stdout.readline()
             assert line, (await process.stderr.read()).decode()
     assert re.search(rb"https://\S+ and enter the code \S+", line)
-    process.terminate()
-    await process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 11 and b"AZCM0011" in err
     assert agent.leftovers() == []
 
 

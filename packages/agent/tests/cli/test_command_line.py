@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -186,3 +187,17 @@ def test_root_is_asked_for_only_where_the_tree_is_roots(tmp_path, monkeypatch):
 
 def test_codes_have_a_title_and_a_remedy():
     assert all(code.title and code.remedy.endswith(".") for code in CODES.values())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_show_by_somebody_else_asks_for_root(azcmagent):
+    azcmagent.paths.state.mkdir(parents=True)
+    azcmagent.paths.agent_config.write_text("{}")
+    azcmagent.paths.agent_config.chmod(0o600)
+    os.seteuid(65534)
+    try:
+        ran = azcmagent.run("show")
+    finally:
+        os.seteuid(0)
+    assert ran.code == 18
+    assert "Permission denied" in ran.err and "root" in ran.err

@@ -39,7 +39,10 @@ def run(
         out.fail(error)
         return error.exit_code
     except StateError as error:
-        failure = AgentError(2, str(error), "Check the owner, the rights and the content of that file.")
+        if isinstance(error.__cause__, PermissionError):
+            failure = AgentError(18, str(error))
+        else:
+            failure = AgentError(2, str(error), "Check the owner, the rights and the content of that file.")
         out.fail(failure)
         return failure.exit_code
     except Exception as error:  # a defect of ours still ends as a code, not as a traceback

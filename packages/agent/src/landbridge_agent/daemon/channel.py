@@ -37,7 +37,10 @@ from landbridge_wire.websocket import PING, POLICY_VIOLATION, TEXT, MessageBuffe
 
 READ_SIZE = 16 * 1024
 
-GONE = "If the machine was deleted in the cloud, run azcmagent disconnect --force-local-only and connect it again."
+GONE = (
+    "If the machine was deleted in the cloud, run azcmagent disconnect --force-local-only, "
+    "then connect it again."
+)
 
 
 class Channel:

@@ -79,6 +79,7 @@ class Link(asyncio.BufferedProtocol):
         self._closing = False
         self._ended = False
         self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
         self._opened: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
 
     # -- the handshake -----------------------------------------------------------------------
@@ -177,6 +178,11 @@ class Link(asyncio.BufferedProtocol):
             self._opened.set_exception(HandshakeError("the connection ended during the handshake"))
             self._opened.exception()  # an attempt that was cancelled does not look at it
         self._end(ABNORMAL, str(exc) if exc else "the connection broke")
+        # What a timer or a cycle holds would stay in memory, and the buffer is large.
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+        self._view = memoryview(b"")
 
     def pause_writing(self) -> None:
         """The send buffer is full."""
@@ -226,12 +232,12 @@ class Link(asyncio.BufferedProtocol):
         self._write(encode(CLOSE, close_payload(code, reason), ZERO_MASK))
         self._closing = True
         self.resume_reading()
-        asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._give_up)
+        self._timer = asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
         """A slow peer may still be taking what we wrote before the close frame."""
         if self._transport is not None and self._transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._give_up)
+            self._timer = asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._give_up)
         else:
             self.abort()
 

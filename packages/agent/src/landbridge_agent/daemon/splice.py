@@ -98,6 +98,7 @@ class Local(asyncio.BufferedProtocol):
         self._buffer = bytearray(HEADROOM + READ_SIZE)
         self._view = memoryview(self._buffer)
         self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, and wait for the relay's side."""
@@ -123,8 +124,13 @@ class Local(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the session."""
+        """Tell the session, and give the buffer back."""
         self._session.local_ended(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+        self._view = memoryview(b"")
+        self._buffer = bytearray()
 
     def pause_writing(self) -> None:
         """The local side does not keep up."""
@@ -155,7 +161,8 @@ class Local(asyncio.BufferedProtocol):
         """Close once everything is written, or after a while."""
         if self._transport is not None:
             self._transport.close()
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._transport.abort)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.abort)
 
     def abort(self) -> None:
         """Close at once."""
