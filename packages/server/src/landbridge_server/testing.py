@@ -111,7 +111,9 @@ class ControlPlane:
         """Create one, with a role where given; return object id, application id and secret."""
 
         def work(connection: Connection) -> tuple[str, str, str]:
-            made = directory.create_service_principal(connection, self.admin["tenantId"], name, self.clock())
+            made = directory.create_service_principal(
+                connection, self.admin["tenantId"], name, self.plane.clock()
+            )
             if role:
                 self.plane.assign_role(connection, made[0], "ServicePrincipal", role, scope)
             return made
