@@ -81,7 +81,7 @@ def decode_object(content: bytes) -> dict[str, Any]:
         value = msgspec.json.decode(content)
     except RecursionError:
         raise _too_deep() from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         reason = f"The request content was invalid and could not be deserialized: '{error}'."
         raise ArmError("InvalidRequestContent", reason) from error
     if not isinstance(value, dict):

@@ -175,11 +175,11 @@ class Dispatch:
     async def _action(self, call: Call, kind: ResourceType, reference: Reference, action: str) -> Answer:
         if not action:
             raise refusals.method_refused("POST", kind.full_type)
-        handler = kind.actions.get(action.lower())
-        if handler is None or reference.id.collection:
+        name = next((one for one in kind.actions if one.lower() == action.lower()), "")
+        if not name or reference.id.collection:
             raise refusals.type_unknown(kind.namespace, call.api_version)
-        self.access.require(call.caller, kind.action(f"{action}/action"), reference.id.text)
-        return await handler(call, reference)
+        self.access.require(call.caller, kind.action(f"{name}/action"), reference.id.text)
+        return await kind.actions[name](call, reference)
 
     async def _served(self, call: Call, kind: ServedType, reference: Reference) -> Answer:
         if call.method not in kind.verbs or (reference.id.collection and call.method != "GET"):

@@ -43,7 +43,7 @@ def after(query: Mapping[str, str]) -> str:
     if not token:
         return ""
     try:
-        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise refusals.wrong_parameter("$skiptoken", "Follow the nextLink of the page before.") from error
 

@@ -141,7 +141,7 @@ class ResourceType(TypeInfo):
 
     @property
     def actions(self) -> Mapping[str, Action]:
-        """The POST actions on one resource, by lower-case name."""
+        """The POST actions on one resource, by name; requests may spell it in any casing."""
         return {}
 
     def accepts_parent(self, parent_type: str) -> None:

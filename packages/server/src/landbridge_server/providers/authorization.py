@@ -27,11 +27,11 @@ def definition_id(scope: str, guid: str) -> str:
     return f"{above}/providers/{NAMESPACE}/roleDefinitions/{guid}"
 
 
-def shown(found: Assignment) -> dict[str, object]:
-    """Return an assignment as clients see it."""
+def shown(found: Assignment, scope: str) -> dict[str, object]:
+    """Return an assignment as it is seen at a scope: clients compare the ids of roles as texts."""
     when = iso(found.created_at)
     properties: dict[str, object] = {
-        "roleDefinitionId": definition_id(found.scope, found.role_definition),
+        "roleDefinitionId": definition_id(scope, found.role_definition),
         "principalId": found.principal_id,
         "principalType": found.principal_type,
         "scope": found.scope,
@@ -77,7 +77,9 @@ class RoleAssignments(ServedType):
             return await self._put(call, reference)
         if call.method == "DELETE":
             return await self._delete(call, reference)
-        return self.db.read(lambda connection: answer(shown(self._get(connection, call, reference))))
+        return self.db.read(
+            lambda connection: answer(shown(self._get(connection, call, reference), reference.id.parent))
+        )
 
     def _find(self, connection: Connection, call: Call, reference: Reference) -> Assignment | None:
         found = role_assignments.get(connection, reference.key)
@@ -130,7 +132,7 @@ class RoleAssignments(ServedType):
             )
 
         # 201 for a repetition, too: that is what every version of the document declares.
-        return answer(shown(await self.db.write(work)), 201)
+        return answer(shown(await self.db.write(work), scope), 201)
 
     async def _delete(self, call: Call, reference: Reference) -> Answer:
         def work(connection: Connection) -> Assignment | None:
@@ -140,7 +142,7 @@ class RoleAssignments(ServedType):
             return found
 
         removed = await self.db.write(work)
-        return answer(shown(removed)) if removed else Answer(204)
+        return answer(shown(removed, reference.id.parent)) if removed else Answer(204)
 
     def _list(self, connection: Connection, call: Call, reference: Reference) -> Answer:
         scope = reference.id.parent.lower()
@@ -157,7 +159,7 @@ class RoleAssignments(ServedType):
         found = role_assignments.listed(
             connection, call.caller.tenant_id, enclosing(scope), None if only_above else scope
         )
-        return answer({"value": [shown(one) for one in found if principal in ("", one.principal_id)]})
+        return answer({"value": [shown(one, scope) for one in found if principal in ("", one.principal_id)]})
 
 
 def _check_scope(connection: Connection, scope: str) -> None:

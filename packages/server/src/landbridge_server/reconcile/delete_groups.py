@@ -40,12 +40,12 @@ class DeleteGroups:
         for operation in waiting:
             more = True
             while more:
-                more = await self._step(operation)
+                more = await self.step(operation)
         if waiting:
             before = self.clock() - operations.KEPT
             await self.db.write(lambda connection: stored_operations.prune(connection, before))
 
-    async def _step(self, operation: Operation) -> bool:
+    async def step(self, operation: Operation) -> bool:
         """Remove one batch; say whether there may be more."""
         effects = Effects()
 

@@ -74,7 +74,7 @@ class Endpoints(ResourceType):
     @property
     def actions(self) -> Mapping[str, Action]:
         """``listCredentials``."""
-        return {"listcredentials": self.list_credentials}
+        return {"listCredentials": self.list_credentials}
 
     def accepts_parent(self, parent_type: str) -> None:
         """Refuse anything but a machine: nothing else has an agent that listens."""

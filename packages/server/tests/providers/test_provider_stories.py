@@ -1,0 +1,111 @@
+"""Tenants, subscriptions, locations, providers, the cloud's metadata."""
+
+from __future__ import annotations
+
+import pytest
+
+from landbridge_server.testing import ControlPlane
+
+
+def code(answer):
+    return answer.json()["error"]["code"]
+
+
+async def test_the_first_start_registers_what_machines_need(arm):
+    listed = (await arm("GET", "providers")).json()["value"]
+    assert {one["namespace"]: one["registrationState"] for one in listed} == {
+        "Microsoft.Authorization": "Registered",
+        "Microsoft.GuestConfiguration": "Registered",
+        "Microsoft.HybridCompute": "Registered",
+        "Microsoft.HybridConnectivity": "NotRegistered",
+        "Microsoft.Resources": "Registered",
+    }
+
+
+async def test_registering_takes_less_than_a_second_and_can_be_undone(arm, cloud):
+    path = "providers/microsoft.hybridconnectivity"
+    answer = await arm("POST", f"{path}/register", version="2016-02-01")
+    assert (answer.status_code, answer.json()["registrationState"]) == (200, "Registering")
+    cloud.clock.advance(1)
+    assert (await arm("GET", path)).json()["registrationState"] == "Registered"
+    assert (await arm("POST", f"{path}/register")).json()["registrationState"] == "Registered"
+    assert (await arm("POST", f"{path}/unregister")).json()["registrationState"] == "Unregistering"
+    cloud.clock.advance(1)
+    assert (await arm("GET", path)).json()["registrationState"] == "NotRegistered"
+
+
+async def test_a_namespace_in_use_cannot_be_unregistered(arm):
+    await arm.group()
+    await arm.machine()
+    answer = await arm("POST", "providers/Microsoft.HybridCompute/unregister")
+    assert (answer.status_code, code(answer)) == (409, "Conflict")
+
+
+async def test_a_namespace_that_is_unregistered_takes_no_writes(arm, cloud):
+    await arm.group()
+    await arm("POST", "providers/Microsoft.HybridCompute/unregister")
+    cloud.clock.advance(1)
+    assert code(await arm.machine()) == "MissingSubscriptionRegistration"
+
+
+async def test_types_are_listed_with_the_newest_stable_version_first(arm, cloud):
+    for path in ("providers/Microsoft.HybridCompute", "/providers/Microsoft.HybridCompute"):
+        (kind,) = (await arm("GET", path)).json()["resourceTypes"]
+        assert kind["resourceType"] == "machines"
+        assert kind["locations"] == ["local"]
+        assert kind["apiVersions"] == sorted(kind["apiVersions"], reverse=True)
+    assert (await arm("GET", "providers/Microsoft.GuestConfiguration")).json()["resourceTypes"] == []
+    for kind in cloud.plane.resources.registry.types():
+        assert "preview" not in kind.api_versions[0]
+
+
+async def test_an_unknown_namespace_is_404(arm):
+    for path in ("providers/Contoso.X", "/providers/Contoso.X", "/providers/Contoso.X/operations"):
+        assert code(await arm("GET", path)) == "InvalidResourceNamespace"
+
+
+async def test_the_operations_of_a_namespace_name_its_actions(arm):
+    listed = (await arm("GET", "/providers/Microsoft.HybridConnectivity/operations")).json()["value"]
+    names = {one["name"] for one in listed}
+    assert "Microsoft.HybridConnectivity/endpoints/listCredentials/action" in names
+    assert "Microsoft.HybridConnectivity/endpoints/serviceConfigurations/write" in names
+
+
+async def test_tenant_subscription_and_locations_are_shown(arm, cloud):
+    (tenant,) = (await arm("GET", "/tenants")).json()["value"]
+    assert tenant["tenantId"] == cloud.admin["tenantId"]
+    (subscription,) = (await arm("GET", "/subscriptions")).json()["value"]
+    assert subscription == (await arm("GET", "")).json()
+    assert (subscription["id"], subscription["state"]) == (cloud.subscription, "Enabled")
+    (location,) = (await arm("GET", "locations")).json()["value"]
+    assert (location["name"], location["displayName"]) == ("local", "Local")
+
+
+async def test_metadata_has_both_shapes_and_needs_no_token(cloud):
+    async def metadata(version):
+        return (await cloud.client.get(f"/metadata/endpoints?api-version={version}")).json()
+
+    new = await metadata("2022-09-01")
+    assert new["authentication"]["audiences"][0] == cloud.config.endpoints.audience
+    assert new["authentication"]["loginEndpoint"] == cloud.config.endpoints.login
+    assert {"name", "suffixes", "resourceManager", "portal", "microsoftGraphResourceId"} <= set(new)
+    assert set(await metadata("2015-01-01")) == {
+        "galleryEndpoint", "graphEndpoint", "portalEndpoint", "authentication",
+    }  # fmt: skip
+    for version, expected in (("", "MissingApiVersionParameter"), ("x", "InvalidApiVersionParameter")):
+        assert (await metadata(version))["error"]["code"] == expected
+
+
+@pytest.mark.parametrize(("provider", "ending"), [("aad", ""), ("adfs", "/adfs")])
+async def test_metadata_announces_the_chosen_kind_of_sign_in(tmp_path, provider, ending):
+    async with ControlPlane(
+        tmp_path, identity_provider=provider, domain="local.azurestack.external"
+    ) as cloud:
+        body = (await cloud.client.get("/metadata/endpoints?api-version=2022-09-01")).json()
+        assert body["authentication"]["identityProvider"] == provider.upper()
+        word = "adfs" if ending else "login"
+        assert (
+            body["authentication"]["loginEndpoint"]
+            == f"https://{word}.local.azurestack.external:9443{ending}"
+        )
+        assert body["suffixes"]["storage"] == "local.azurestack.external"
