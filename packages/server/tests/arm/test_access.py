@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from landbridge_server.arm import access
 from landbridge_server.arm.access import enclosing
+from landbridge_server.arm.call import Call
+from landbridge_server.arm.grants import grant
 from landbridge_server.arm.resource_type import ResourceType, ServedType
-from landbridge_server.arm.roles import BUILT_IN
+from landbridge_server.arm.roles import BUILT_IN, OWNER
+from landbridge_server.identity import directory
+from landbridge_server.identity.caller import Caller
+from landbridge_server.store import tenants
+from landbridge_server.store.tenants import Tenant
+from landbridge_wire.errors import ArmError
 
 GROUP = "resourceGroups/demo"
 MACHINE = f"{GROUP}/providers/Microsoft.HybridCompute/machines/web1"
@@ -184,6 +192,51 @@ async def test_lists_show_what_the_caller_may_read(place):
     assert subscription["state"] == "Enabled"
     assert (await place("GET", "", by="limited")).status_code == 200
     assert (await place("GET", "providers/Microsoft.HybridCompute", by="limited")).status_code == 200
+
+
+async def test_a_caller_with_thousands_of_roles_still_gets_its_lists(place, cloud):
+    object_id = await place.principal("busy", ("Reader", MACHINE))
+    with cloud.plane.db.writing() as connection:
+        for number in range(3000):
+            scope = f"{cloud.subscription}/resourceGroups/g{number}"
+            cloud.plane.assign_role(connection, object_id, "ServicePrincipal", "Reader", scope)
+    answer = await place("GET", "resources", by="busy")
+    assert [one["name"] for one in answer.json()["value"]] == ["web1"]
+    assert (await place("GET", MACHINE, by="busy")).status_code == 200
+
+
+async def test_the_root_of_one_tenant_reaches_no_subscription_of_another(arm, cloud):
+    tenant = Tenant("11111111-2222-3333-4444-555555555555", "Other", "other.example", 0.0)
+    with cloud.plane.db.writing() as connection:
+        tenants.add(connection, tenant)
+        made = directory.create_service_principal(connection, tenant.tenant_id, "foreign", cloud.clock())
+        grant(
+            connection,
+            tenant_id=tenant.tenant_id,
+            principal_id=made[0],
+            principal_type="ServicePrincipal",
+            role=OWNER,
+            scope="/",
+            now=cloud.clock(),
+        )
+    caller = Caller(made[0], tenant.tenant_id, "ServicePrincipal", made[1], made[1])
+    gate = cloud.plane.access
+    assert not gate.allows(caller, "Microsoft.Resources/subscriptions/read", cloud.subscription)
+    assert cloud.plane.db.read(lambda connection: gate.subscriptions(connection, caller)) == []
+    call = Call("GET", cloud.subscription, {"api-version": "2022-12-01"}, {}, caller, bytes)
+    with pytest.raises(ArmError) as refused:
+        await cloud.plane.resources.dispatch.answer(call)
+    assert (refused.value.status, refused.value.code) == (401, "InvalidAuthenticationTokenTenant")
+    listed = Call(
+        "GET",
+        "/providers/Microsoft.Authorization/roleAssignments",
+        {"api-version": "2022-04-01"},
+        {},
+        caller,
+        bytes,
+    )
+    shown = json.loads((await cloud.plane.resources.dispatch.answer(listed)).body)["value"]
+    assert [one["properties"]["principalId"] for one in shown] == [made[0]]
 
 
 async def test_the_order_of_the_checks_is_subscription_version_role_registration_group(arm):

@@ -64,6 +64,11 @@ async def test_a_group_that_is_leaving_takes_no_changes_and_joins_a_second_delet
     assert (patched.status_code, code(patched)) == (409, "ResourceGroupBeingDeleted")
 
 
+async def test_a_tag_cannot_make_a_group_look_like_leaving(arm):
+    await arm.group(tags={"provisioningState": "Deleting", "properties": '{"provisioningState":"Deleting"}'})
+    assert (await arm.machine()).status_code == 200
+
+
 async def test_who_deleted_a_group_may_ask_how_it_ended_though_the_role_went_with_it(arm, cloud):
     await arm.group()
     await arm.principal("owner", ("Owner", "resourceGroups/demo"))

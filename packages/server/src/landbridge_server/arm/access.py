@@ -142,6 +142,10 @@ class Access:
         if not any(one.subscription_id == subscription_id.lower() for one in seen):
             raise refusal(caller, action, f"/subscriptions/{subscription_id}")
 
+    def known_tenant(self, subscription_id: str) -> str | None:
+        """Return the tenant of a subscription that was looked up before, without the store."""
+        return self._tenants.get(subscription_id.lower())
+
     def tenant_of(self, connection: Connection, subscription_id: str) -> str | None:
         """Return the tenant of a subscription, which never changes; None: there is none."""
         key = subscription_id.lower()

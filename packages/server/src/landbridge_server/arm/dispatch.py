@@ -91,7 +91,9 @@ class Dispatch:
             return
         if not is_guid(parts[1]):
             raise refusals.subscription_malformed(parts[1])
-        tenant = self.engine.db.read(lambda connection: self.access.tenant_of(connection, parts[1]))
+        tenant = self.access.known_tenant(parts[1]) or self.engine.db.read(
+            lambda connection: self.access.tenant_of(connection, parts[1])
+        )
         if tenant is None:
             raise refusals.subscription_missing(parts[1])
         if tenant != call.caller.tenant_id:

@@ -23,7 +23,8 @@ from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.resources import Stored
 from landbridge_wire import arm_id
 
-DELETING = '"provisioningState":"Deleting"'
+DELETING = '"properties":{"provisioningState":"Deleting"'
+"""How the document of a group that is leaving reads; tags cannot, because their values are texts."""
 
 
 class _Written(NamedTuple):
@@ -61,8 +62,7 @@ def check_parent(connection: Connection, reference: Reference, verb: str) -> Non
     if kind.kind is Kind.EXTENSION:
         kind.accepts_parent(parent.type.lower())
     if parent.namespace and not resources.exists(connection, reference.parent_key):
-        shown = reference.id.text[: len(reference.parent_key)]
-        raise refusals.parent_missing(verb, kind.type, shown)
+        raise refusals.parent_missing(verb, kind.type, reference.parent)
 
 
 class Engine:
@@ -107,7 +107,7 @@ class Engine:
             check_group(connection, reference, to_write=True)
             etags.check(call.headers, reference.id, old)
             # A PATCH does not rename: it keeps the casing of the last PUT.
-            place = Reference(kind, arm_id.parse(old.resource_id), old.parent_key)
+            place = Reference(kind, arm_id.parse(old.resource_id), reference.parent)
             write = Write(place.id, body, documents.decode(old), call.caller, self.clock())
             return self._write(connection, kind, place, _Given(call, kind.patch(write), old))
 

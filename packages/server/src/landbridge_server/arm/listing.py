@@ -39,7 +39,16 @@ class _Summary(msgspec.Struct, omit_defaults=True):
     provisioningState: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Properties(msgspec.Struct):
+    provisioningState: str = "Succeeded"
+
+
+class _State(msgspec.Struct):
+    properties: _Properties
+
+
 _decode_summary = msgspec.json.Decoder(_Summary).decode
+_decode_state = msgspec.json.Decoder(_State).decode
 
 
 def _summary(stored: Stored, expand: frozenset[str]) -> bytes:
@@ -49,7 +58,7 @@ def _summary(stored: Stored, expand: frozenset[str]) -> bytes:
     if "changedtime" in expand:
         shown.changedTime = iso(stored.changed_at)
     if "provisioningstate" in expand:
-        shown.provisioningState = "Succeeded"
+        shown.provisioningState = _decode_state(stored.document).properties.provisioningState
     return encode(shown)
 
 
@@ -106,7 +115,7 @@ class Reading:
     ) -> Answer:
         """Answer 200 with a page of the resources of a type in a group, a subscription, or below a parent."""
         own = reference.id
-        scope = own.parent if kind.kind is Kind.TRACKED else reference.id.text[: len(reference.parent_key)]
+        scope = own.parent if kind.kind is Kind.TRACKED else reference.parent
         within = self.access.visible(connection, call.caller, kind.action("read"), scope)
         check_group(connection, reference, to_write=False)
         check_parent(connection, reference, "read")

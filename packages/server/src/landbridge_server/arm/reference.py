@@ -65,7 +65,7 @@ def resolve(found: ArmId, registry: Registry, version: str) -> Reference:
     kind = registry.type(found.namespace, type_name, version)
     _check_place(kind, found, version)
     own = parsed(canonical(found, registry))
-    return Reference(kind, own, parent_of(own).lower())
+    return Reference(kind, own, parent_of(own))
 
 
 def parent_of(own: ArmId) -> str:

@@ -44,17 +44,22 @@ class Reference:
     """What a request is about: a type, and the id of a resource or of a collection of it.
 
     ``id`` carries the canonical casing of namespace and type, and the caller's of all names.
-    ``parent_key`` is the lower-case id of the resource or the group that it lies below.
+    ``parent`` is the id of the resource, the group or the subscription that it lies below.
     """
 
     type: TypeInfo
     id: ArmId
-    parent_key: str
+    parent: str
 
     @property
     def key(self) -> str:
         """The id in lower case."""
         return self.id.key
+
+    @property
+    def parent_key(self) -> str:
+        """The id of the parent in lower case."""
+        return self.parent.lower()
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import certificates, machines, presence
 
 
@@ -61,9 +62,12 @@ def create(connection: Connection, machine_key: str, principal_id: str, vm_id: s
     )
 
 
+_GET = Prepared(select(machines).where(machines.c.machine_key == bindparam("machine_key")))
+
+
 def get(connection: Connection, machine_key: str) -> Machine | None:
     """Return the machine with this key."""
-    return _machine(connection.execute(select(machines).where(machines.c.machine_key == machine_key)).first())
+    return _machine(_GET.first(connection, {"machine_key": machine_key}))
 
 
 def by_principal(connection: Connection, principal_id: str) -> Machine | None:

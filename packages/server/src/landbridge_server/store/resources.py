@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, false, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, or_, select, update
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import resource_tags, resources
 
 
@@ -45,7 +46,8 @@ class Query:
     """Which resources a list holds. Empty members do not restrict; all others must hold.
 
     ``equal`` and ``unequal`` compare columns with lower-case values; ``within`` are keys of
-    which one must be the resource or lie above it; ``after`` is the last key already seen.
+    groups and resources: the resource must be one of them, or in one; ``after`` is the last
+    key already seen.
     """
 
     subscription_id: str = ""
@@ -70,19 +72,19 @@ FILTERABLE = {
     "location": resources.c.location,
 }
 
-_GET = select(resources).where(resources.c.key == bindparam("key"))
-_EXISTS = select(resources.c.key).where(resources.c.key == bindparam("key"))
+_GET = Prepared(select(resources).where(resources.c.key == bindparam("key")))
+_EXISTS = Prepared(select(resources.c.key).where(resources.c.key == bindparam("key")))
 
 
 def get(connection: Connection, key: str) -> Stored | None:
     """Return the resource with this lower-case id."""
-    row = connection.execute(_GET, {"key": key}).first()
+    row = _GET.first(connection, {"key": key})
     return Stored(*row) if row is not None else None
 
 
 def exists(connection: Connection, key: str) -> bool:
     """Say whether there is a resource with this lower-case id."""
-    return connection.execute(_EXISTS, {"key": key}).first() is not None
+    return _EXISTS.first(connection, {"key": key}) is not None
 
 
 def put(connection: Connection, row: Stored, tags: Mapping[str, str], *, is_new: bool) -> None:
@@ -109,6 +111,16 @@ def _below(column: ColumnElement[str], key: str) -> ColumnElement[bool]:
 
 def _at_or_below(key: str) -> ColumnElement[bool]:
     return or_(resources.c.key == key, _below(resources.c.key, key))
+
+
+def _in_scopes(scopes: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether a row of a list is one of the scopes, or in a group that is one.
+
+    As lists of values, because there may be thousands. A scope in the middle, such as a
+    parent, needs no mention: whoever may read there is allowed the whole list below it.
+    """
+    groups = [scope.split("/")[4] for scope in scopes if scope.count("/") == 4]
+    return or_(resources.c.group_key.in_(groups), resources.c.key.in_(scopes))
 
 
 def _tagged(tag: Tag) -> ColumnElement[bool]:
@@ -138,7 +150,7 @@ def _conditions(query: Query) -> Iterable[ColumnElement[bool]]:
     yield from (FILTERABLE[name].contains(value, autoescape=True) for name, value in query.contains)
     yield from (_tagged(tag) for tag in query.tags)
     if query.within is not None:
-        yield or_(*(_at_or_below(key) for key in query.within)) if query.within else false()
+        yield _in_scopes(query.within)
     if query.after:
         yield resources.c.key > query.after
 

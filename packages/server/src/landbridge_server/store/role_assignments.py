@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import role_assignments
 
 
@@ -36,9 +37,13 @@ class Held(NamedTuple):
     role_definition: str
 
 
-_HELD_AT = select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
-    role_assignments.c.principal_id == bindparam("principal_id"),
-    role_assignments.c.scope_key.in_(bindparam("scopes", expanding=True)),
+# Scopes are asked for in rows of this many, so that the statement stays the same one.
+_WIDTH = 12
+_HELD_AT = Prepared(
+    select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
+        role_assignments.c.principal_id == bindparam("principal_id"),
+        role_assignments.c.scope_key.in_([bindparam(f"scope{number}") for number in range(_WIDTH)]),
+    )
 )
 _HELD = select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
     role_assignments.c.principal_id == bindparam("principal_id")
@@ -83,10 +88,15 @@ def same(
     return Assignment(*row) if row is not None else None
 
 
-def held_at(connection: Connection, principal_id: str, scopes: Collection[str]) -> list[Held]:
+def held_at(connection: Connection, principal_id: str, scopes: Sequence[str]) -> list[Held]:
     """Return which roles a principal holds at these scopes."""
-    rows = connection.execute(_HELD_AT, {"principal_id": principal_id, "scopes": list(scopes)})
-    return [Held(*row) for row in rows]
+    found: list[Held] = []
+    for start in range(0, len(scopes), _WIDTH):
+        some = scopes[start : start + _WIDTH]
+        parameters = {f"scope{number}": some[min(number, len(some) - 1)] for number in range(_WIDTH)}
+        rows = _HELD_AT.rows(connection, parameters | {"principal_id": principal_id})
+        found += [Held(*row) for row in rows]
+    return found
 
 
 def held(connection: Connection, principal_id: str) -> list[Held]:

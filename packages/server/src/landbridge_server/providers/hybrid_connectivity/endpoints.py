@@ -50,9 +50,10 @@ def lifetime(query: Mapping[str, str]) -> int:
         ArmError: ``expiresin`` is not a whole number from 600 to 10800.
     """
     text = query.get("expiresin", str(LONGEST))
-    if not (text.isascii() and text.isdigit()) or not SHORTEST <= int(text[:9]) <= LONGEST:
+    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not SHORTEST <= seconds <= LONGEST:
         raise refusals.wrong_parameter("expiresin", f"It must be {SHORTEST} to {LONGEST} seconds.")
-    return int(text)
+    return seconds
 
 
 class Endpoints(ResourceType):

@@ -25,8 +25,9 @@ class ServiceConfigurations(ResourceType):
         """Return service and port; a port that is not given is the service's usual one."""
         wanted = {"serviceName": Choice(tuple(PORTS)), "port": int, "resourceId": str}
         given = write.properties
-        if isinstance(given, dict) and isinstance(given.get("port"), str) and given["port"].isdecimal():
-            given = given | {"port": int(given["port"][:6])}  # an early document had it as text
+        port = given.get("port") if isinstance(given, dict) else None
+        if isinstance(port, str) and port.isdecimal() and len(port) < 6:
+            given = given | {"port": int(port)}  # an early document had it as text
         kept: dict[str, Any] = shape.keep(wanted, given, "properties")
         if "serviceName" not in kept:
             raise refusals.invalid("'properties.serviceName' is required: SSH or WAC.", "serviceName")
