@@ -97,12 +97,14 @@ class ControlPlane:
         argv = [PROGRAMS / "landbridge", *words, "--data", self.data]
         return subprocess.run(argv, env=ENVIRONMENT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
-    def arm(self, method: str, path: str, body: object = None, version: str = "2022-09-01") -> Answer:
-        """Call ARM as the administrator."""
+    def arm(
+        self, method: str, path: str, body: object = None, version: str = "2022-09-01", token: str = ""
+    ) -> Answer:
+        """Call ARM as the administrator, or with another token."""
         if not self._token:
-            self._token = self._sign_in()
+            self._token = self.token(self.admin.client_id, self.admin.client_secret)
         request = urllib.request.Request(f"{self.admin.url}{path}?api-version={version}", method=method)
-        request.add_header("Authorization", f"Bearer {self._token}")
+        request.add_header("Authorization", f"Bearer {token or self._token}")
         if body is not None:
             request.add_header("Content-Type", "application/json")
             request.data = json.dumps(body).encode()
@@ -126,11 +128,12 @@ class ControlPlane:
 
         wait_until("Microsoft.HybridConnectivity", registered, self._children, 15)
 
-    def _sign_in(self) -> str:
+    def token(self, client_id: str, secret: str) -> str:
+        """Sign in as a service principal and return its access token."""
         form = {
             "grant_type": "client_credentials",
-            "client_id": self.admin.client_id,
-            "client_secret": self.admin.client_secret,
+            "client_id": client_id,
+            "client_secret": secret,
             "scope": f"{self.admin.url}/.default",
         }
         url = f"{self.admin.url}/{self.admin.tenant}/oauth2/v2.0/token"
