@@ -165,6 +165,11 @@ async def test_control_characters_in_a_path_are_400(arm, name):
     assert (await arm("PUT", f"resourcegroups/{name}", {"location": "local"})).status_code == 400
 
 
+async def test_a_path_without_end_is_400(arm):
+    answer = await arm("GET", "resourcegroups/" + "x" * 5000)
+    assert (answer.status_code, code(answer)) == (400, "BadRequest")
+
+
 @pytest.mark.parametrize("name", ["a b", "a$b", "a.", "x" * 91, "a%25b", "a'b"])
 async def test_a_group_with_a_forbidden_name_is_400(arm, name):
     answer = await arm("PUT", f"resourcegroups/{name}", {"location": "local"})

@@ -115,6 +115,7 @@ async def test_an_endpoint_belongs_to_a_machine(registered):
     path = "resourceGroups/demo/providers/Microsoft.HybridConnectivity/endpoints/default"
     answer = await registered("PUT", path, {"properties": {"type": "default"}})
     assert (answer.status_code, code(answer)) == (400, "BadRequest")
+    assert (await registered("GET", path.rpartition("/")[0])).json() == {"value": []}
 
 
 async def test_a_wrong_endpoint_and_an_unknown_action_are_refused(registered):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -13,9 +12,8 @@ from landbridge_server.store.schema import metadata
 
 
 @pytest.fixture
-def db(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'store.db'}")
-    database.migrate()
+def db(store_url):
+    database = Database(store_url)
     yield database
     database.close()
 
@@ -63,13 +61,16 @@ async def test_a_write_goes_on_when_its_caller_is_cancelled(db):
 
 def test_what_was_acknowledged_is_synced_to_the_disk(db):
     with db.reading() as connection:
+        if db.shared:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+            return
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 
-def test_another_process_sees_a_write_at_once(db, tmp_path):
+def test_another_process_sees_a_write_at_once(db):
     with db.writing() as connection:
         settings.put(connection, "name", "value")
-    with sqlite3.connect(tmp_path / "store.db") as other:
-        assert other.execute("select value from settings").fetchall() == [("value",)]
+    other = Database(db.url)
+    assert other.read(lambda connection: settings.get(connection, "name")) == "value"
     other.close()

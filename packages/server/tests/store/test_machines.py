@@ -5,13 +5,11 @@ import pytest
 from landbridge_server.store import machines
 from landbridge_server.store.database import Database
 from landbridge_server.store.machines import Certificate, Seen
-from landbridge_server.store.schema import metadata
 
 
 @pytest.fixture
-def connection(tmp_path):
-    db = Database(f"sqlite:///{tmp_path / 'store.db'}")
-    metadata.create_all(db.engine)
+def connection(store_url):
+    db = Database(store_url)
     with db.writing() as opened:
         machines.create(opened, "m1", "p1", "vm1")
         yield opened

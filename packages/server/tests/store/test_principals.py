@@ -6,13 +6,11 @@ from sqlalchemy.exc import IntegrityError
 from landbridge_server.store import principals
 from landbridge_server.store.database import Database
 from landbridge_server.store.principals import Credential, Principal
-from landbridge_server.store.schema import metadata
 
 
 @pytest.fixture
-def connection(tmp_path):
-    db = Database(f"sqlite:///{tmp_path / 'store.db'}")
-    metadata.create_all(db.engine)
+def connection(store_url):
+    db = Database(store_url)
     with db.writing() as opened:
         yield opened
     db.close()

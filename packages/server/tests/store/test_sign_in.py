@@ -4,14 +4,12 @@ import pytest
 
 from landbridge_server.store import sign_in
 from landbridge_server.store.database import Database
-from landbridge_server.store.schema import metadata
 from landbridge_server.store.sign_in import APPROVED, PENDING, REDEEMED, DeviceCode, RefreshToken
 
 
 @pytest.fixture
-def connection(tmp_path):
-    db = Database(f"sqlite:///{tmp_path / 'store.db'}")
-    metadata.create_all(db.engine)
+def connection(store_url):
+    db = Database(store_url)
     with db.writing() as opened:
         yield opened
     db.close()

@@ -34,6 +34,9 @@ Routes = Mapping[str, Mapping[str, Handler]]
 OWN_VERSIONS = ("2024-11-01", "2022-12-01", "2022-09-01", "2021-04-01", "2020-06-01", "2016-06-01")
 """Printed where a version is refused for a path of the resource manager itself."""
 
+PATH_LIMIT = 4096
+"""Twice the longest id; what is longer names nothing."""
+
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
 
@@ -61,6 +64,8 @@ class Dispatch:
         Raises:
             ArmError: refused.
         """
+        if len(call.path) > PATH_LIMIT:
+            raise ArmError("BadRequest", f"The path is longer than {PATH_LIMIT} characters.")
         parts = [part for part in call.path.split("/") if part]
         row = self._match(call, parts)
         if row is not None:

@@ -59,7 +59,7 @@ def check_parent(connection: Connection, reference: Reference, verb: str) -> Non
     if not isinstance(kind, ResourceType) or kind.kind not in (Kind.CHILD, Kind.EXTENSION):
         return
     parent = arm_id.parse(reference.parent_key)
-    if kind.kind is Kind.EXTENSION:
+    if kind.kind is Kind.EXTENSION and verb == "write":
         kind.accepts_parent(parent.type.lower())
     if parent.namespace and not resources.exists(connection, reference.parent_key):
         raise refusals.parent_missing(verb, kind.type, reference.parent)

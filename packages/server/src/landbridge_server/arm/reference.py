@@ -79,7 +79,12 @@ def parent_of(own: ArmId) -> str:
 
 
 def _check_place(kind: TypeInfo, found: ArmId, version: str) -> None:
-    """Refuse a type where it cannot be: a tracked one below another resource or the tenant."""
+    """Refuse a type where it cannot be: a tracked one below another resource or the tenant.
+
+    Groups are rows of the table of routes, and nowhere else.
+    """
+    if isinstance(kind, ResourceType) and kind.kind is Kind.GROUP:
+        raise refusals.type_unknown(kind.namespace, version)
     if not isinstance(kind, ResourceType) or kind.kind is not Kind.TRACKED:
         return
     inside = parsed(found.parent) if found.parent != "/" else None

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from landbridge_server.store import role_assignments
+from landbridge_server.store.database import Database
+from landbridge_server.store.role_assignments import Assignment, Held
+from landbridge_server.store.schema import metadata
+
+
+@pytest.fixture
+def connection(tmp_path):
+    db = Database(f"sqlite:///{tmp_path / 'store.db'}")
+    metadata.create_all(db.engine)
+    with db.writing() as opened:
+        yield opened
+    db.close()
+
+
+def give(connection, scope, principal="p", role="r", tenant="t"):
+    key = f"{scope.rstrip('/')}/{principal}/{role}"
+    role_assignments.add(
+        connection,
+        Assignment(key, "n", scope, scope.lower(), tenant, role, principal, "User", "", 1.0, ""),
+    )
+
+
+def test_roles_are_found_at_any_number_of_scopes(connection):
+    give(connection, "/")
+    give(connection, "/a/29")
+    give(connection, "/a/29", principal="other")
+    scopes = ["/", *(f"/a/{number}" for number in range(30))]
+    assert role_assignments.held_at(connection, "p", scopes) == [Held("/", "r"), Held("/a/29", "r")]
+    assert role_assignments.held_at(connection, "p", ["/a"]) == []
+    assert role_assignments.held_at(connection, "p", []) == []
+
+
+def test_removing_below_spares_neighbours_with_a_similar_name(connection):
+    for scope in ("/a", "/a/b", "/a0", "/a-b", "/"):
+        give(connection, scope)
+    role_assignments.remove_below(connection, "/a")
+    left = role_assignments.held(connection, "p")
+    assert sorted(one.scope_key for one in left) == ["/", "/a-b", "/a0"]
+
+
+def test_lists_stay_in_the_tenant(connection):
+    give(connection, "/")
+    give(connection, "/", principal="other", tenant="u")
+    give(connection, "/a/b")
+    listed = role_assignments.listed(connection, "t", ["/"], "/")
+    assert sorted(one.scope for one in listed) == ["/", "/a/b"]
+    assert [one.scope for one in role_assignments.listed(connection, "t", ["/"], None)] == ["/"]
