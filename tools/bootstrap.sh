@@ -101,7 +101,7 @@ make_environment() {
     fi
     if [ ! -x .venv/bin/uv ]; then
         say "Installing uv"
-        .venv/bin/python -m pip install --quiet --no-input --require-hashes -r requirements/uv.txt
+        .venv/bin/python -m pip install -qq --no-input --require-hashes -r requirements/uv.txt
     fi
     say "Installing what requirements/dev.txt lists"
     # This removes the workspace's own packages, which the next line puts back.
