@@ -2,7 +2,8 @@
 # Bring the clone's own .venv up to date; ./quickstart and ./test run this first.
 #
 #   tools/bootstrap.sh          what ./quickstart needs
-#   tools/bootstrap.sh --test   also what the tests drive: rsync, tmux, ss, openssl, systemd-analyze
+#   tools/bootstrap.sh --test   also what the tests drive: rsync, tmux, ss, openssl, systemd-analyze,
+#                               PostgreSQL's programs
 #
 # Needs Debian 12 (or alike) with python3 >= 3.11. What is missing comes from apt-get when run
 # by root; otherwise one line says what to install. Run again it does nothing, quickly.
@@ -45,6 +46,7 @@ missing_packages() {
     has_program ss || echo iproute2
     has_program openssl || echo openssl
     has_program systemd-analyze || echo systemd
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
 }
 
 # apt-get would start a system sshd on port 22. policy-rc.d forbids that while we install, and
@@ -71,6 +73,11 @@ apt_install() {
     case " $* " in
     *" openssh-server "*)
         if has_program systemctl; then systemctl disable ssh.service >/dev/null 2>&1 || true; fi
+        ;;
+    esac
+    case " $* " in
+    *" postgresql "*) # the tests start servers of their own
+        if has_program systemctl; then systemctl disable postgresql.service >/dev/null 2>&1 || true; fi
         ;;
     esac
 }

@@ -2,13 +2,43 @@ from __future__ import annotations
 
 import pytest
 
+import postgresql_server
+from landbridge_server.store.database import Database
 from landbridge_server.testing import ControlPlane
 
 
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server with a database that the migrations have made, as a template."""
+    with postgresql_server.started() as server:
+        if server is None:
+            pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+        server.execute(f"CREATE DATABASE {postgresql_server.TEMPLATE} TEMPLATE template0")
+        db = Database(server.url(postgresql_server.TEMPLATE))
+        db.migrate()
+        db.close()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request, tmp_path):
+    """A store of each kind, with its tables."""
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgresql")
+        with server.database(postgresql_server.TEMPLATE) as url:
+            yield url
+        return
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    db = Database(url)
+    db.migrate()
+    db.close()
+    yield url
+
+
 @pytest.fixture
-async def cloud(tmp_path):
-    """A control plane in process, with a clock that stands still."""
-    async with ControlPlane(tmp_path / "cloud") as plane:
+async def cloud(tmp_path, store_url):
+    """A control plane in process, on each kind of store, with a clock that stands still."""
+    async with ControlPlane(tmp_path / "cloud", store=store_url) as plane:
         yield plane
 
 

@@ -5,7 +5,7 @@ Nothing here reads files, the clock or the environment: ``cli`` fills ``Config``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -111,6 +111,8 @@ class Config:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     audiences: tuple[str, ...] = ()
+    store: str = field(default="", repr=False)  # may hold a password
+    node_url: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is opened."""
@@ -122,11 +124,18 @@ class Config:
             raise ConfigError("--locations needs at least one name, such as 'local'.")
         if self.relay_host:
             parse_address(self.relay_host)
+        if self.node_url:
+            _origin(self.node_url)
 
     @property
     def database_url(self) -> str:
-        """The URL of the embedded store."""
-        return f"sqlite:///{self.data / 'landbridge.db'}"
+        """The URL of the store: what the operator gave, else the embedded one below ``data``."""
+        return self.store or f"sqlite:///{self.data / 'landbridge.db'}"
+
+    @property
+    def rendezvous_base(self) -> str:
+        """Where machines reach this very node, ``wss://host:port``; empty when all names lead here."""
+        return _origin(self.node_url).replace("https://", "wss://", 1) if self.node_url else ""
 
     @cached_property
     def endpoints(self) -> Endpoints:
@@ -180,6 +189,7 @@ class Config:
             self.endpoints.graph,
             self.endpoints.portal,
             f"https://{self.endpoints.relay}",
+            self.node_url,
         )
         found = [*LOCAL_NAMES, *(urlsplit(url).hostname or "" for url in urls)]
         if self.domain:

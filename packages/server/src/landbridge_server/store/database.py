@@ -1,14 +1,19 @@
 """One database, opened once: reads, serialised writes, and the migrations.
 
 SQLite runs in WAL mode with ``synchronous=FULL``: what a caller was told is on the disk.
-Reads run in the calling thread, because a point read costs less than a thread switch and a
-WAL reader never waits for the writer. Writes run on one writer thread, one transaction
-each, so that no request waits behind another one's ``fsync``.
+Writes run on one writer thread, one transaction each, so that no request waits behind
+another one's ``fsync``; on PostgreSQL the nodes' writers queue as ``store.postgresql`` says.
+
+Reads run in the calling thread, on both databases: a point read costs less than a thread
+switch, and a reader never waits for a writer. A PostgreSQL that does not answer must not
+stop the event loop again and again: after the first failure reads are refused at once,
+while a thread tries to reach it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,15 +22,23 @@ from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.util.exc import CommandError as MigrationError
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-__all__ = ["Connection", "Database"]
+from landbridge_server.store import postgresql
+from landbridge_server.store.postgresql import StoreUnavailable
+
+__all__ = ["Connection", "Database", "StoreUnavailable"]
 
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+PROBE_SECONDS = 0.25
+"""How often a database that was lost is tried."""
 
 
 def _configure_sqlite(dbapi_connection: object, _record: object) -> None:
@@ -43,9 +56,7 @@ def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
 
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url)
+def _open_sqlite(url: str) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -58,36 +69,64 @@ def _engine(url: str) -> Engine:
 
 
 class Database:
-    """The open store. ``work`` functions take a connection and must not keep it."""
+    """The open store. ``work`` functions take a connection and must not keep it.
+
+    Every method may raise ``StoreUnavailable`` when the database cannot be reached.
+    """
 
     def __init__(self, url: str) -> None:
-        """Open ``url`` (``sqlite:///path``); the tables are made by ``migrate``."""
-        self.engine = _engine(url)
+        """Open ``url`` (``sqlite:///path`` or ``postgresql://``); ``migrate`` makes the tables."""
+        self.url = url
+        self.shared = postgresql.is_postgresql(url)
+        """Other nodes may use this database at the same time."""
+        self.engine = postgresql.writer(url) if self.shared else _open_sqlite(url)
+        self._readable = postgresql.reader(url) if self.shared else self.engine
         self._writable = self.engine.execution_options(landbridge_write=True)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
+        self._lost: StoreUnavailable | None = None
+        self._closed = threading.Event()
 
     def migrate(self) -> None:
-        """Bring the tables to the newest revision. Safe to run again."""
+        """Bring the tables to the newest revision. Safe to run again, also by two nodes at once."""
         config = AlembicConfig()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._writable.begin() as connection:
+        engine = self.engine.execution_options(landbridge_write="migration")
+        with self._explained(), engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except MigrationError as error:
+                raise StoreUnavailable(
+                    f"The database was made by another version of Landbridge: {error}. "
+                    "Start the version that it was last used with, or a newer one."
+                ) from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection with one consistent view; nothing that it writes is kept."""
-        with self.engine.connect() as connection:
+        if self._lost is not None:
+            raise StoreUnavailable(str(self._lost))
+        with self._explained(), self._readable.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that commits at the end, or rolls back."""
-        with self._writable.begin() as connection:
+        with self._explained(), self._writable.begin() as connection:
             yield connection
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` on a consistent view and return its result."""
+        """Run ``work`` on a consistent view and return its result.
+
+        It runs a second time when the connection turns out to be gone, as after a restart
+        of the database.
+        """
+        try:
+            with self.reading() as connection:
+                return work(connection)
+        except StoreUnavailable as error:
+            if not error.lost or not self._reachable():
+                raise
         with self.reading() as connection:
             return work(connection)
 
@@ -96,13 +135,57 @@ class Database:
 
         The transaction runs to its end even when the caller is cancelled.
         """
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, self._run, work))
+        return await self.on_writer(lambda: self._run(work))
+
+    async def on_writer(self, work: Callable[[], T]) -> T:
+        """Run ``work`` on the writer thread, after what waits there."""
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, work))
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         with self.writing() as connection:
             return work(connection)
 
+    # -- a database that is lost and comes back
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            found = postgresql.explained(error, self.url) if self.shared else None
+            if found is None:
+                raise
+            raise found from error
+
+    def _reachable(self) -> bool:
+        """Try once to connect; if that fails, refuse reads until a thread has succeeded."""
+        if self._lost is not None:
+            return False
+        try:
+            self._try()
+        except StoreUnavailable as error:
+            self._lost = error
+            threading.Thread(target=self._probe, name="store-probe", daemon=True).start()
+            return False
+        return True
+
+    def _try(self) -> None:
+        with self._explained(), self._readable.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+    def _probe(self) -> None:
+        while not self._closed.wait(PROBE_SECONDS):
+            try:
+                self._try()
+            except StoreUnavailable as error:
+                self._lost = error
+            else:
+                self._lost = None
+                return
+
     def close(self) -> None:
         """Finish the running write and close all connections."""
+        self._closed.set()
         self._writer.shutdown(wait=True)
         self.engine.dispose()
+        self._readable.dispose()

@@ -10,29 +10,32 @@ from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String,
 
 metadata = MetaData()
 
+# Compared byte by byte on both databases: ranges of keys and the order of lists depend on it.
+NAME = String().with_variant(String(collation="C"), "postgresql")
+
 settings = Table(
     "settings",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", NAME, primary_key=True),
     Column("value", Text, nullable=False),
 )
 
 tenants = Table(
     "tenants",
     metadata,
-    Column("tenant_id", String, primary_key=True),
-    Column("display_name", String, nullable=False),
-    Column("default_domain", String, nullable=False),
+    Column("tenant_id", NAME, primary_key=True),
+    Column("display_name", NAME, nullable=False),
+    Column("default_domain", NAME, nullable=False),
     Column("created_at", Float, nullable=False),
 )
 
 subscriptions = Table(
     "subscriptions",
     metadata,
-    Column("subscription_id", String, primary_key=True),
-    Column("tenant_id", String, nullable=False),
-    Column("display_name", String, nullable=False),
-    Column("state", String, nullable=False),
+    Column("subscription_id", NAME, primary_key=True),
+    Column("tenant_id", NAME, nullable=False),
+    Column("display_name", NAME, nullable=False),
+    Column("state", NAME, nullable=False),
     Column("created_at", Float, nullable=False),
 )
 
@@ -40,14 +43,14 @@ subscriptions = Table(
 principals = Table(
     "principals",
     metadata,
-    Column("object_id", String, primary_key=True),
-    Column("tenant_id", String, nullable=False),
-    Column("kind", String, nullable=False),  # User | ServicePrincipal | ManagedIdentity
-    Column("display_name", String, nullable=False),
-    Column("user_name_key", String, unique=True),  # users: lower-case user principal name
-    Column("user_name", String),
-    Column("app_id", String, unique=True),  # service principals and managed identities
-    Column("resource_key", String, unique=True),  # managed identities: key of the resource
+    Column("object_id", NAME, primary_key=True),
+    Column("tenant_id", NAME, nullable=False),
+    Column("kind", NAME, nullable=False),  # User | ServicePrincipal | ManagedIdentity
+    Column("display_name", NAME, nullable=False),
+    Column("user_name_key", NAME, unique=True),  # users: lower-case user principal name
+    Column("user_name", NAME),
+    Column("app_id", NAME, unique=True),  # service principals and managed identities
+    Column("resource_key", NAME, unique=True),  # managed identities: key of the resource
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
 )
@@ -55,11 +58,11 @@ principals = Table(
 credentials = Table(
     "credentials",
     metadata,
-    Column("credential_id", String, primary_key=True),
-    Column("object_id", String, nullable=False, index=True),
-    Column("kind", String, nullable=False),  # password | secret | certificate
+    Column("credential_id", NAME, primary_key=True),
+    Column("object_id", NAME, nullable=False, index=True),
+    Column("kind", NAME, nullable=False),  # password | secret | certificate
     Column("verifier", Text, nullable=False),  # argon2id hash | sha-256 hex | PEM
-    Column("thumbprint", String, index=True),  # certificates: sha-256 of the DER, base64url
+    Column("thumbprint", NAME, index=True),  # certificates: sha-256 of the DER, base64url
     Column("not_before", Float, nullable=False),
     Column("expires_at", Float),
     Column("created_at", Float, nullable=False),
@@ -68,11 +71,11 @@ credentials = Table(
 refresh_tokens = Table(
     "refresh_tokens",
     metadata,
-    Column("token_hash", String, primary_key=True),
-    Column("family_id", String, nullable=False, index=True),
-    Column("parent_hash", String, index=True),  # the token that this one was given for
-    Column("object_id", String, nullable=False, index=True),
-    Column("client_id", String, nullable=False),
+    Column("token_hash", NAME, primary_key=True),
+    Column("family_id", NAME, nullable=False, index=True),
+    Column("parent_hash", NAME, index=True),  # the token that this one was given for
+    Column("object_id", NAME, nullable=False, index=True),
+    Column("client_id", NAME, nullable=False),
     Column("scope", Text, nullable=False),
     Column("issued_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
@@ -83,13 +86,13 @@ refresh_tokens = Table(
 device_codes = Table(
     "device_codes",
     metadata,
-    Column("device_code_hash", String, primary_key=True),
-    Column("user_code", String, nullable=False, unique=True),
-    Column("client_id", String, nullable=False),
+    Column("device_code_hash", NAME, primary_key=True),
+    Column("user_code", NAME, nullable=False, unique=True),
+    Column("client_id", NAME, nullable=False),
     Column("scope", Text, nullable=False),
-    Column("tenant", String, nullable=False),
-    Column("object_id", String),  # set once a person has signed in
-    Column("state", String, nullable=False),  # pending | approved | denied | redeemed
+    Column("tenant", NAME, nullable=False),
+    Column("object_id", NAME),  # set once a person has signed in
+    Column("state", NAME, nullable=False),  # pending | approved | denied | redeemed
     Column("expires_at", Float, nullable=False),
     Column("last_polled_at", Float),
     Column("interval_seconds", Integer, nullable=False),
@@ -98,17 +101,17 @@ device_codes = Table(
 role_assignments = Table(
     "role_assignments",
     metadata,
-    Column("assignment_key", String, primary_key=True),  # lower-case id of the assignment
-    Column("name", String, nullable=False),
-    Column("scope", String, nullable=False),
-    Column("scope_key", String, nullable=False, index=True),
-    Column("tenant_id", String, nullable=False),  # of the principal: '/' means this tenant
-    Column("role_definition", String, nullable=False),  # GUID
-    Column("principal_id", String, nullable=False),
-    Column("principal_type", String, nullable=False),
+    Column("assignment_key", NAME, primary_key=True),  # lower-case id of the assignment
+    Column("name", NAME, nullable=False),
+    Column("scope", NAME, nullable=False),
+    Column("scope_key", NAME, nullable=False, index=True),
+    Column("tenant_id", NAME, nullable=False),  # of the principal: '/' means this tenant
+    Column("role_definition", NAME, nullable=False),  # GUID
+    Column("principal_id", NAME, nullable=False),
+    Column("principal_type", NAME, nullable=False),
     Column("description", Text, nullable=False),
     Column("created_at", Float, nullable=False),
-    Column("created_by", String, nullable=False),  # object id
+    Column("created_by", NAME, nullable=False),  # object id
     Index("role_assignments_by_principal", "principal_id", "scope_key"),
 )
 
@@ -116,17 +119,17 @@ role_assignments = Table(
 resources = Table(
     "resources",
     metadata,
-    Column("key", String, primary_key=True),  # lower-case id
-    Column("resource_id", String, nullable=False),
-    Column("subscription_id", String, nullable=False),
-    Column("group_key", String, nullable=False),
-    Column("type_key", String, nullable=False),
-    Column("name_key", String, nullable=False),
-    Column("parent_key", String, nullable=False),  # the resource or scope that it lies below
+    Column("key", NAME, primary_key=True),  # lower-case id
+    Column("resource_id", NAME, nullable=False),
+    Column("subscription_id", NAME, nullable=False),
+    Column("group_key", NAME, nullable=False),
+    Column("type_key", NAME, nullable=False),
+    Column("name_key", NAME, nullable=False),
+    Column("parent_key", NAME, nullable=False),  # the resource or scope that it lies below
     Column("tracked", Boolean, nullable=False),  # listed by `resources`, has a location
-    Column("location", String, nullable=False),
+    Column("location", NAME, nullable=False),
     Column("document", Text, nullable=False),  # JSON: the envelope as last written
-    Column("etag", String, nullable=False),
+    Column("etag", NAME, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
     # Every list is a walk along one of these, in the order of the last column: a page costs
@@ -142,31 +145,31 @@ resources = Table(
 resource_tags = Table(
     "resource_tags",
     metadata,
-    Column("resource_key", String, primary_key=True),
-    Column("name_key", String, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("value", String, nullable=False),
+    Column("resource_key", NAME, primary_key=True),
+    Column("name_key", NAME, primary_key=True),
+    Column("name", NAME, nullable=False),
+    Column("value", NAME, nullable=False),
     Index("resource_tags_by_name", "name_key", "value", "resource_key"),
 )
 
 provider_registrations = Table(
     "provider_registrations",
     metadata,
-    Column("subscription_id", String, primary_key=True),
-    Column("namespace_key", String, primary_key=True),
-    Column("state", String, nullable=False),  # Registered | Registering | NotRegistered | Unregistering
+    Column("subscription_id", NAME, primary_key=True),
+    Column("namespace_key", NAME, primary_key=True),
+    Column("state", NAME, nullable=False),  # Registered | Registering | NotRegistered | Unregistering
     Column("changed_at", Float, nullable=False),
 )
 
 operations = Table(
     "operations",
     metadata,
-    Column("operation_id", String, primary_key=True),
-    Column("subscription_id", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("target_id", String, nullable=False),
-    Column("principal_id", String, nullable=False),
-    Column("status", String, nullable=False, index=True),  # InProgress | Succeeded | Failed | Canceled
+    Column("operation_id", NAME, primary_key=True),
+    Column("subscription_id", NAME, nullable=False),
+    Column("kind", NAME, nullable=False),
+    Column("target_id", NAME, nullable=False),
+    Column("principal_id", NAME, nullable=False),
+    Column("status", NAME, nullable=False, index=True),  # InProgress | Succeeded | Failed | Canceled
     Column("error", Text),  # JSON: the inner error object
     Column("started_at", Float, nullable=False),
     Column("ended_at", Float),
@@ -176,30 +179,30 @@ operations = Table(
 machines = Table(
     "machines",
     metadata,
-    Column("machine_key", String, primary_key=True),
-    Column("principal_id", String, nullable=False, unique=True),
-    Column("vm_id", String, nullable=False),
+    Column("machine_key", NAME, primary_key=True),
+    Column("principal_id", NAME, nullable=False, unique=True),
+    Column("vm_id", NAME, nullable=False),
     Column("enrolled_at", Float),  # empty until the first certificate was issued
     Column("facts", Text, nullable=False),  # JSON: properties reported by the agent
-    Column("facts_digest", String, nullable=False),
+    Column("facts_digest", NAME, nullable=False),
 )
 
 presence = Table(
     "presence",
     metadata,
-    Column("machine_key", String, primary_key=True),
+    Column("machine_key", NAME, primary_key=True),
     Column("last_seen", Float, nullable=False),
     Column("departed_at", Float),  # when the control channel closed, empty while it is open
     Column("status_changed_at", Float, nullable=False),
-    Column("agent_version", String, nullable=False),
+    Column("agent_version", NAME, nullable=False),
 )
 
 certificates = Table(
     "certificates",
     metadata,
-    Column("serial", String, primary_key=True),
-    Column("principal_id", String, nullable=False, index=True),
-    Column("thumbprint", String, nullable=False, unique=True),  # sha-256 of the DER, base64url
+    Column("serial", NAME, primary_key=True),
+    Column("principal_id", NAME, nullable=False, index=True),
+    Column("thumbprint", NAME, nullable=False, unique=True),  # sha-256 of the DER, base64url
     Column("pem", Text, nullable=False),
     Column("not_before", Float, nullable=False),
     Column("not_after", Float, nullable=False),

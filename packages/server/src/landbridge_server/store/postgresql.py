@@ -1,0 +1,144 @@
+"""PostgreSQL: how it is reached, and how the nodes of one cloud write there in turn.
+
+Writers queue at one advisory lock, the first statement of each write transaction, so that
+one transaction writes at a time in the whole cloud, as with SQLite's ``BEGIN IMMEDIATE``.
+Whatever holds on one node (``If-None-Match``, unique names, no write into a group that is
+leaving) holds across nodes. The lock goes with the transaction and with its connection: a
+node that dies leaves nothing behind. docs/adr/0005 says why not ``SERIALIZABLE``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+SCHEMES = ("postgresql", "postgres")
+WRITERS = 4983240179
+"""The key of the advisory lock; a constant of this program, nothing else."""
+
+WRITE_MS = 10_000
+"""No statement of a write runs longer, waiting for the writers' lock included."""
+
+READ_MS = 2_000
+"""No statement of a read runs longer: reads run on the event loop."""
+
+ABANDONED_MS = 30_000
+"""A transaction in which nothing happens for so long is ended by the server."""
+
+CONNECT_SECONDS = 3
+"""How long a connection may take; also how long sent bytes may stay unacknowledged."""
+
+MIGRATION_SECONDS = 300
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be used now; the text says why and holds no secret.
+
+    ``lost`` says that the connection is gone, so that another one may do.
+    """
+
+    lost = False
+
+
+def is_postgresql(url: str) -> bool:
+    """Say whether a store URL names a PostgreSQL database."""
+    return url.partition(":")[0] in SCHEMES
+
+
+def parsed(url: str) -> URL:
+    """Return a store URL with the driver that we use.
+
+    Raises:
+        StoreUnavailable: it is no URL of a PostgreSQL database.
+    """
+    try:
+        found = make_url(url)
+    except ArgumentError:
+        found = None
+    # The text may hold a password, so it is not repeated.
+    if found is None or found.drivername not in SCHEMES or not found.database:
+        raise StoreUnavailable("The store is given as postgresql://USER@HOST/DATABASE.")
+    return found.set(drivername="postgresql+psycopg")
+
+
+def shown(url: str) -> str:
+    """Return a store URL for people: without its password and its options."""
+    known = parsed(url)
+    port = f":{known.port}" if known.port else ""
+    return f"postgresql://{known.username or ''}@{known.host or ''}{port}/{known.database}"
+
+
+def reader(url: str) -> Engine:
+    """Return the engine for reads: one snapshot for all statements, and nothing can be written.
+
+    Raises:
+        StoreUnavailable: the URL cannot be used.
+    """
+    return _open(url, READ_MS).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def writer(url: str) -> Engine:
+    """Return the engine for writes, whose transactions wait for one another.
+
+    Raises:
+        StoreUnavailable: the URL cannot be used.
+    """
+    engine = _open(url, WRITE_MS)
+    event.listen(engine, "begin", _wait_for_writers)
+    return engine
+
+
+def _open(url: str, statement_ms: int) -> Engine:
+    options = f"-c statement_timeout={statement_ms} -c idle_in_transaction_session_timeout={ABANDONED_MS}"
+    return create_engine(
+        parsed(url),
+        poolclass=QueuePool,
+        pool_size=2,
+        max_overflow=4,
+        pool_timeout=5,
+        use_native_hstore=False,
+        hide_parameters=True,
+        connect_args={
+            "application_name": "landbridge",
+            "options": options,
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": CONNECT_SECONDS * 1000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+        },
+    )
+
+
+def _wait_for_writers(connection: Connection) -> None:
+    # READ COMMITTED on purpose: each statement after the lock sees all that was committed before
+    # it. A snapshot for the whole transaction would be older than the lock.
+    kind = connection.get_execution_options().get("landbridge_write")
+    if kind == "migration":
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{MIGRATION_SECONDS}s'")
+    if kind:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
+
+
+def explained(error: SQLAlchemyError, url: str) -> StoreUnavailable | None:
+    """Return what to tell about an error that is the database's fault; None for any other.
+
+    The driver's texts name host, port, user and database, never a password.
+    """
+    where = f"The database {shown(url)} cannot be used: "
+    if isinstance(error, PoolTimeout):
+        return StoreUnavailable(where + "all connections are busy.")
+    if not isinstance(error, DBAPIError):
+        return None
+    state = getattr(error.orig, "sqlstate", None) or ""
+    # 08 connection, 28 password, 3D no such database, 53 resources, 55P03/57 lock and shutdown.
+    lost = error.connection_invalidated or (not state and type(error).__name__ == "OperationalError")
+    if not lost and state[:2] not in ("08", "28", "3D", "53", "57") and state not in ("55P03", "25006"):
+        return None
+    lines = [line.strip() for line in str(error.orig).splitlines()]
+    found = StoreUnavailable(where + "; ".join(line for line in lines if line))
+    found.lost = lost or state[:2] == "08" or state.startswith("57P")
+    return found
