@@ -1,0 +1,100 @@
+"""What grows with the number of machines: the same calls at several sizes of the cloud."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from benchmarks.cloud import Cloud
+from benchmarks.crowd import Crowd
+from benchmarks.fleet import beats, members
+from benchmarks.load import Ask, Load, best
+from benchmarks.measuring import Effort
+from benchmarks.report import Table, number, ratio
+from benchmarks.requests import page_of
+from landbridge_server.arm.access import Access
+from landbridge_server.identity.caller import Caller
+from landbridge_server.store import principals
+from landbridge_server.store.database import Database
+
+SAMPLE = 200
+AGENTS = 1_000
+QUESTIONS = 2_000
+PAGE = 10
+READ = "Microsoft.HybridCompute/machines/read"
+
+
+def tables(store: str, effort: Effort) -> list[Table]:
+    """Measure at each size and return the table."""
+    found: list[dict[str, float]] = []
+    for size in effort.sizes:
+        with Cloud(store, size) as cloud:
+            found.append(_measure(cloud, size, effort))
+    sizes = [f"{size:,}" for size in effort.sizes]
+    heads = ("CPU us of the server", *(f"{size} machines" for size in sizes), f"x, {sizes[-1]} to {sizes[0]}")
+    table = Table(f"Growth, {store.partition(':')[0]}", heads)
+    for name in found[0]:
+        values = [one[name] for one in found]
+        table.rows.append([name, *(number(value) for value in values), ratio(values[-1] / values[0])])
+    table.notes = [
+        f"A page is {PAGE} machines at every size, beginning in the middle. Machines that are asked for are "
+        f"spread over all. Heartbeats are those of at most {AGENTS:,} connected agents.",
+        "Every machine has a role assignment of its own; the caller's lies at the root.",
+    ]
+    return [table]
+
+
+def _measure(cloud: Cloud, size: int, effort: Effort) -> dict[str, float]:
+    step = max(1, size // SAMPLE)
+    numbers = range(0, size, step)
+    page = page_of(cloud)
+    middle = f"&$top={PAGE}&$skiptoken={_token(cloud, size // 2)}"
+    gets = [Ask("GET", cloud.versioned(one)) for one in numbers]
+    return {
+        "GET of a machine": _cpu(cloud, gets, effort),
+        "list page": _cpu(cloud, [Ask("GET", page.path + middle)], effort),
+        "authorization": _authorization(cloud, numbers),
+        "heartbeat": _heartbeat(cloud, size, effort),
+    }
+
+
+def _token(cloud: Cloud, number: int) -> str:
+    """Return the continuation that begins in the middle, as the server itself gave it for a small page."""
+    from landbridge_server.arm.paging import skiptoken
+
+    return skiptoken(cloud.path(number).lower())
+
+
+def _cpu(cloud: Cloud, asks: Sequence[Ask], effort: Effort) -> float:
+    load = Load(cloud.url, asks, cloud.headers, cloud.pids)
+    load.run(1)
+    return best([load.run(effort.seconds) for _ in range(effort.rounds)]).cpu
+
+
+def _authorization(cloud: Cloud, numbers: Sequence[int]) -> float:
+    """Return what one question costs in a process of its own, without HTTP."""
+    db = Database(cloud.database_url)
+    try:
+        with db.reading() as connection:
+            principal = principals.by_app_id(connection, cloud.admin.client_id)
+        if principal is None:
+            raise LookupError("The administrator is gone.")
+        caller = Caller(principal.object_id, principal.tenant_id, principal.kind, "", principal.app_id or "")
+        access = Access(db)
+        started = time.process_time()
+        for number_ in range(QUESTIONS):
+            access.require(caller, READ, cloud.path(numbers[number_ % len(numbers)]))
+        return (time.process_time() - started) * 1e6 / QUESTIONS
+    finally:
+        db.close()
+
+
+def _heartbeat(cloud: Cloud, size: int, effort: Effort) -> float:
+    count = min(size, AGENTS)
+    crowd = Crowd(cloud.port, members(cloud, count), cloud.data)
+    try:
+        crowd.order("open")
+        each = max(10, 20_000 // count)
+        return min(beats(cloud, crowd, count, each)[1] for _ in range(effort.rounds))
+    finally:
+        crowd.stop()

@@ -1,0 +1,137 @@
+"""Many machines, made by copying the rows of one that came in through the front door.
+
+The names have one length, and so have the ids: a copy is the first machine's rows with its
+name and its GUIDs replaced. The store's own code and schema are used, on either kind.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Table, or_, select
+
+from landbridge_server.arm.grants import grant
+from landbridge_server.arm.roles import READER
+from landbridge_server.store.database import Database
+from landbridge_server.store.schema import machines, presence, principals, resources, role_assignments
+
+NAME = "machine-%07d"
+BATCH = 2_000
+
+FACTS = {
+    "agentVersion": "1.0.0",
+    "osName": "linux",
+    "osVersion": "6.1.0-18-amd64",
+    "osSku": "Debian GNU/Linux 12 (bookworm)",
+    "osType": "linux",
+    "machineFqdn": "machine.example.org",
+    "dnsFqdn": "machine.example.org",
+    "domainName": "example.org",
+    "vmUuid": "3a1f3c9e-6c1c-4f0a-9b5e-2f0d3a1f3c9e",
+    "osProfile": {"computerName": "machine"},
+    "detectedProperties": {
+        "cloudprovider": "N/A",
+        "coreCount": "8",
+        "logicalCoreCount": "16",
+        "manufacturer": "Example",
+        "model": "Server 1",
+        "mssqldiscovered": "false",
+        "processorCount": "1",
+        "processorNames": "Example CPU 3.0GHz",
+        "totalPhysicalMemoryInBytes": "34359738368",
+    },
+    "networkProfile": {
+        "networkInterfaces": [
+            {
+                "ipAddresses": [{"address": "192.0.2.7", "ipAddressVersion": "IPv4"}],
+                "macAddress": "02:00:00:00:00:07",
+            }
+        ]
+    },
+    "agentConfiguration": {"incomingConnectionsPorts": ["22"], "extensionsEnabled": "false"},
+}
+DIGEST = "benchmark"
+
+
+def seed(url: str, count: int) -> None:
+    """Let the store at ``url`` hold ``count`` machines; the first one must be there."""
+    db = Database(url)
+    try:
+        with db.writing() as connection:
+            update = machines.update().values(facts=json.dumps(FACTS, sort_keys=True), facts_digest=DIGEST)
+            connection.execute(update)
+            _grant_reader(connection)
+            _copy(connection, count)
+    finally:
+        db.close()
+
+
+def _grant_reader(connection: Connection) -> None:
+    """Let the first machine read itself, so that every machine has a role assignment too."""
+    own = connection.execute(select(principals).where(principals.c.resource_key.is_not(None))).one()
+    grant(
+        connection,
+        tenant_id=own.tenant_id,
+        principal_id=own.object_id,
+        principal_type="ServicePrincipal",
+        role=READER,
+        scope=own.resource_key,
+        now=0.0,
+        name=own.object_id,
+    )
+
+
+def principal_ids(url: str) -> list[tuple[str, str]]:
+    """Return machine key and principal id of every machine."""
+    db = Database(url)
+    try:
+        with db.reading() as connection:
+            rows = connection.execute(select(machines.c.machine_key, machines.c.principal_id))
+            return [(key, principal) for key, principal in rows]
+    finally:
+        db.close()
+
+
+def _copy(connection: Connection, count: int) -> None:
+    templates = _templates(connection)
+    own = connection.execute(select(principals).where(principals.c.resource_key.is_not(None))).one()
+    vm_id = connection.execute(select(machines.c.vm_id)).scalar_one()
+    guids = [own.object_id, own.app_id, vm_id]
+    for start in range(1, count, BATCH):
+        numbers = range(start, min(start + BATCH, count))
+        for table, rows in templates:
+            made = [row for number in numbers for row in _copies(rows, number, guids)]
+            if made:
+                connection.execute(table.insert(), made)
+
+
+def _templates(connection: Connection) -> list[tuple[Table, list[dict[str, Any]]]]:
+    name = NAME % 0
+    wanted = (
+        (resources, resources.c.key.contains(name)),
+        (principals, principals.c.resource_key.is_not(None)),
+        (machines, machines.c.machine_key.contains(name)),
+        (presence, presence.c.machine_key.contains(name)),
+        (role_assignments, or_(role_assignments.c.scope_key.contains(name))),
+    )
+    return [
+        (table, [dict(row._mapping) for row in connection.execute(select(table).where(condition))])
+        for table, condition in wanted
+    ]
+
+
+def _copies(rows: list[dict[str, Any]], number: int, guids: list[str]) -> Iterator[dict[str, Any]]:
+    pairs = [(NAME % 0, NAME % number)]
+    space = uuid.UUID(int=number)
+    pairs += [(guid, str(uuid.uuid5(space, guid))) for guid in guids]
+    for row in rows:
+        copy = dict(row)
+        for column, value in row.items():
+            if isinstance(value, str) and len(value) >= len(NAME % 0):
+                for old, new in pairs:
+                    value = value.replace(old, new)
+                copy[column] = value
+        yield copy
