@@ -80,3 +80,9 @@ def test_any_text_is_parsed_or_refused_and_nothing_else(text):
     except arm_id.MalformedId:
         return
     assert arm_id.parse(parsed.text).key == parsed.key
+
+
+@pytest.mark.parametrize("tail", ["/providers/a/b/c" * 2000, "/providers/a" + "/b/c" * 40, "/" + "x" * 5000])
+def test_an_id_that_nobody_can_mean_is_malformed_and_cheap(tail):
+    with pytest.raises(arm_id.MalformedId, match="at most"):
+        arm_id.parse(SUB + tail)

@@ -201,6 +201,33 @@ async def test_a_machine_that_was_heard_from_cannot_be_withdrawn(cloud, enrolled
     assert answer.status_code == 409
 
 
+async def withdraw(cloud, machine, token):
+    message = {"resourceId": machine.id, "clientPublicKey": public_key_text(machine.key.public_key())}
+    headers = {"authorization": f"Bearer {token}"}
+    return await cloud.client.post(agent_api.WITHDRAWALS, json=message, headers=headers)
+
+
+async def test_whoever_may_onboard_cannot_withdraw_what_somebody_else_has_created(cloud, enrolled):
+    _, app, secret = cloud.create_service_principal("other", "Azure Connected Machine Onboarding")
+    answer = await withdraw(cloud, enrolled, await cloud.token(app, secret))
+    assert answer.status_code == 409
+    assert "not created by this connect" in answer.json()["error"]["message"]
+    assert (await withdraw(cloud, enrolled, await cloud.token())).status_code == 204
+
+
+async def test_a_machine_of_an_earlier_connect_cannot_be_withdrawn(cloud, enrolled):
+    cloud.clock.advance(3601)
+    assert (await withdraw(cloud, enrolled, await cloud.token())).status_code == 409
+
+
+@pytest.mark.parametrize("version", ["\\ud800", "x" * 257])
+async def test_what_a_heartbeat_says_can_always_be_stored(cloud, enrolled, version):
+    # On the control channel JSON is read by another parser: one that lets half a surrogate pass.
+    body = json.loads(f'{{"agentVersion": "{version}", "sequence": 1}}')
+    with pytest.raises(agent_api.MalformedMessage):
+        agent_api.Heartbeat.from_json(body)
+
+
 async def test_a_machine_that_is_removed_loses_access_with_the_next_call(cloud, enrolled):
     token = await enrolled.token()
     assert (await cloud.arm("DELETE", enrolled.id, version=VERSION)).status_code == 200

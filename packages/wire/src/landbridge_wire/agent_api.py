@@ -60,11 +60,22 @@ def facts_digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-def _text(body: object, name: str, default: str | None = None) -> str:
+TEXT_LIMIT = 64 * 1024
+WORD_LIMIT = 256
+
+
+def _text(body: object, name: str, default: str | None = None, most: int = TEXT_LIMIT) -> str:
     value = body.get(name, default) if isinstance(body, dict) else None
-    if not isinstance(value, str):
-        raise MalformedMessage(f"'{name}' must be a string.")
+    if not isinstance(value, str) or len(value) > most:
+        raise MalformedMessage(f"'{name}' must be a string of at most {most} characters.")
+    # JSON can spell half a surrogate pair, which no database and no file takes.
+    if not value.isascii() and value.encode(errors="replace").decode() != value:
+        raise MalformedMessage(f"'{name}' is not Unicode.")
     return value
+
+
+def _word(body: object, name: str, default: str | None = None) -> str:
+    return _text(body, name, default, WORD_LIMIT)
 
 
 def _number(body: object, name: str, default: int | None = None) -> int:
@@ -220,7 +231,7 @@ class Heartbeat(_Message):
     @classmethod
     def from_json(cls, body: object) -> Self:
         """Read the message."""
-        return cls(_text(body, "agentVersion"), _number(body, "sequence"), _text(body, "factsDigest", ""))
+        return cls(_word(body, "agentVersion"), _number(body, "sequence"), _word(body, "factsDigest", ""))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST = 4096
+"""Characters of an id: several times what names and types allow."""
+
+MOST_SEGMENTS = 64
+"""Words between the slashes of an id. Whoever asks about an id looks at each of its scopes."""
+
 
 class MalformedId(ValueError):
     """The text is not a resource id."""
@@ -98,6 +104,8 @@ def parse(text: str) -> ArmId:
     parts = [part for part in text.split("/") if part]
     if not text.startswith("/"):
         raise MalformedId("A resource id begins with '/'.")
+    if len(text) > LONGEST or len(parts) > MOST_SEGMENTS:
+        raise MalformedId(f"An id has at most {LONGEST} characters and {MOST_SEGMENTS} segments.")
     clean = "/" + "/".join(parts)
     subscription, group, taken = _scope_of(parts)
     if taken == len(parts):

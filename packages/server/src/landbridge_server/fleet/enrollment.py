@@ -33,11 +33,15 @@ from landbridge_server.fleet.presence import Presence
 from landbridge_server.identity.caller import Caller
 from landbridge_server.store import machines, principals, resources
 from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.resources import Stored
 from landbridge_wire import agent_api, arm_id
 from landbridge_wire.errors import ArmError
 
 MACHINE_TYPE = "microsoft.hybridcompute/machines"
 WRITE = "Microsoft.HybridCompute/machines/write"
+
+CONNECT_SECONDS = 3600.0
+"""How long after its creation a machine still counts as a connect that has not ended."""
 
 
 def machine_id(unverified_id: str) -> arm_id.ArmId:
@@ -129,13 +133,20 @@ class Enrollments:
     async def withdraw(self, caller: Caller, withdrawal: agent_api.Withdrawal) -> None:
         """Remove a machine whose connect failed: only with its own key, only within that connect.
 
-        The Onboarding role cannot delete machines; it may undo what it has just begun. A
-        machine that was ever heard from is not touched.
+        The Onboarding role cannot delete machines; it may undo what it has just begun itself.
+        Everybody can read the key: so a machine that somebody else has created, or that was
+        ever heard from, is not touched.
         """
         machine = machine_id(withdrawal.resourceId)
         self.access.require(caller, WRITE, machine.text)
         with self.db.reading() as connection:
-            self._check_key(connection, machine, withdrawal.clientPublicKey)
+            stored = self._check_key(connection, machine, withdrawal.clientPublicKey)
+        created_by = json.loads(stored.document).get("systemData", {}).get("createdBy", "")
+        if created_by != caller.label or stored.created_at < self.clock() - CONNECT_SECONDS:
+            raise ArmError(
+                "OperationNotAllowed",
+                f"The machine '{machine.name}' was not created by this connect; whoever may delete it can.",
+            )
         if self.presence.last_seen(machine.key) is not None:
             raise ArmError(
                 "OperationNotAllowed",
@@ -159,7 +170,7 @@ class Enrollments:
         self.presence.issued(machine_key, issued.not_after)
         return agent_api.Certificate(issued.chain)
 
-    def _check_key(self, connection: Connection, machine: arm_id.ArmId, unverified_key: str) -> None:
+    def _check_key(self, connection: Connection, machine: arm_id.ArmId, unverified_key: str) -> Stored:
         stored = resources.get(connection, machine.key)
         if stored is None:
             raise _missing(machine)
@@ -171,6 +182,7 @@ class Enrollments:
                 "Choose another resource name, or delete the resource first.",
                 target="clientPublicKey",
             )
+        return stored
 
     def _issue(
         self,

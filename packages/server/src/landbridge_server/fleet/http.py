@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from landbridge_server.arm import access
+from landbridge_server.arm.call import decode_object
 from landbridge_server.config import Endpoints
 from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.presence import Presence
@@ -45,9 +45,10 @@ class ListenCredentials(Protocol):
 
 
 async def _body(request: Request, read: Callable[[object], M]) -> M:
+    content = decode_object(await request.body())
     try:
-        return read(msgspec.json.decode(await request.body()))
-    except (msgspec.DecodeError, RecursionError, MalformedMessage) as error:
+        return read(content)
+    except MalformedMessage as error:
         raise ArmError("InvalidRequestContent", f"The request content was invalid: {error}") from error
 
 
