@@ -143,6 +143,21 @@ def test_a_request_with_another_kind_of_key_is_refused(key):
         ca.verified_request(request_pem(key))
 
 
+def test_a_request_with_a_key_or_a_signature_that_nobody_knows_is_refused():
+    import base64
+
+    def altered(old: bytes, new: bytes) -> str:
+        der = base64.b64decode("".join(request_pem(new_key()).splitlines()[1:-1]))
+        text = base64.b64encode(der.replace(old, new)).decode()
+        return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}\n-----END CERTIFICATE REQUEST-----\n"
+
+    curve, ecdsa_with_sha256 = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d040302")
+    with pytest.raises(ca.BadRequest):
+        ca.verified_request(altered(curve, bytes.fromhex("2a8648ce3d03017f")))
+    with pytest.raises(ca.BadRequest, match="does not match its key"):
+        ca.verified_request(altered(ecdsa_with_sha256, bytes.fromhex("2a8648ce3d04037f")))
+
+
 def test_a_request_whose_signature_was_altered_is_refused():
     import base64
 

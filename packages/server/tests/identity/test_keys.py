@@ -92,6 +92,15 @@ def test_any_header_is_refused_under_our_own_signature_segment(keys, header):
         keys.verify(f"{segment(header)}.{payload_and_signature}")
 
 
+@pytest.mark.parametrize(
+    "members", [{"crit": 5}, {"crit": [{}]}, {"crit": ["b64"], "b64": False}, {"x5c": 5}]
+)
+def test_odd_members_of_a_header_with_our_own_key_id_are_refused(keys, members):
+    header = {"alg": "RS256", "kid": keys.jwks()["keys"][0]["kid"], **members}
+    with pytest.raises(BadSignature):
+        keys.verify(f"{segment(header)}.{segment({})}.AAAA")
+
+
 def test_alg_none_is_refused(keys):
     key_id = keys.jwks()["keys"][0]["kid"]
     for algorithm in ("none", "None", "NONE", ""):

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,6 +35,7 @@ ISSUING_DAYS = 1825
 SERVER_DAYS = 90
 MACHINE_DAYS = 90
 DAY = 86400.0
+WRONG_KEY = "The certificate signing request must carry an EC P-256 key."
 
 
 class CaError(Exception):
@@ -80,15 +81,23 @@ def verified_request(unverified_pem: str) -> ec.EllipticCurvePublicKey:
     """
     try:
         request = x509.load_pem_x509_csr(unverified_pem.encode())
-        valid = request.is_signature_valid
         key = request.public_key()
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except UnsupportedAlgorithm as error:
+        raise BadRequest(WRONG_KEY) from error
+    except (ValueError, TypeError) as error:
         raise BadRequest("The certificate signing request is not PEM-encoded PKCS#10.") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise BadRequest("The certificate signing request must carry an EC P-256 key.")
-    if not valid:
+        raise BadRequest(WRONG_KEY)
+    if not _signed_by_its_key(request):
         raise BadRequest("The signature of the certificate signing request does not match its key.")
     return key
+
+
+def _signed_by_its_key(request: x509.CertificateSigningRequest) -> bool:
+    try:
+        return request.is_signature_valid
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
 
 
 class CertificateAuthority:

@@ -109,7 +109,7 @@ def _certificate(connection: Connection, unverified_header: Mapping[str, Any], n
     thumbprint = unverified_header.get("x5t#S256")
     found = (
         machines.certificate_by_thumbprint(connection, thumbprint.rstrip("="))
-        if isinstance(thumbprint, str)
+        if isinstance(thumbprint, str) and thumbprint.isascii()
         else None
     )
     if found is None or found.revoked_at is not None:
@@ -125,7 +125,7 @@ def _check_signature(unverified_assertion: str, certificate: Certificate) -> Non
         raise _refused("Its certificate does not carry an EC key.")
     try:
         jws.deserialize_compact(unverified_assertion, ECKey(key, key), algorithms=[ALGORITHM])
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, TypeError) as error:  # TypeError: header members of odd types
         raise _refused("Its signature does not match its certificate.") from error
 
 

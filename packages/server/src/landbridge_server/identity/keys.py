@@ -138,7 +138,7 @@ class SigningKeys:
             raise BadSignature("no key of this cloud has this key id")
         try:
             jws.deserialize_compact(token, key, algorithms=[ALGORITHM])
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError) as error:  # TypeError: header members of odd types
             raise BadSignature("the signature does not match") from error
         return unverified_claims
 
