@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from landbridge_server.relay.broker import Broker, Pending, Refusal
@@ -121,6 +120,8 @@ class Doorkeeper(asyncio.Protocol):
         path, _ = split_entity(target.path)
         pending = self._broker.take(target.id, path)
         sender = pending.sender
+        if sender.transport.is_closing():  # it has left in this very turn of the loop
+            raise Refusal(404, self._broker.not_there(path))
         if target.status_code is not None:
             status = target.status_code if 400 <= target.status_code < 600 else 502
             sender.refuse(status, target.status_description or "The listener rejected the connection.")
@@ -199,7 +200,7 @@ class Doorkeeper(asyncio.Protocol):
         self._pending = None
         if self._transport.is_closing():
             return
-        text = _printable(reason) or HTTPStatus(status).phrase
+        text = _printable(reason) or "Refused"
         body = text.encode() + b"\n"
         headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
