@@ -3,17 +3,18 @@
 Steps, in this order:
 1. the method is one that the row has, else 405;
 2. the declared size of the body is within the row's bound, else 413, before it is read;
-3. a ``Bearer`` row needs a token that verifies, else 401, and the caller goes into
-   ``request.state.caller``;
+3. a ``Bearer`` row needs a token that verifies, else 401, before the body is read and again
+   once it is there; the caller goes into ``request.state.caller``;
 4. the function runs; what it refuses becomes the answer in its own protocol's words;
 5. a ``Bearer`` row's answer is withheld unless the authorization gate was asked.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -22,7 +23,10 @@ from landbridge_server.edge import answers
 from landbridge_server.edge.log import log_failure
 from landbridge_server.edge.route import Bearer, Endpoint
 from landbridge_server.identity.authentication import Authenticator
+from landbridge_server.identity.caller import Caller
 from landbridge_wire.errors import ArmError
+
+_DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 def _too_large(limit: int) -> ArmError:
@@ -69,7 +73,7 @@ class Gate:
     async def _answer(self, request: Request, endpoint: Endpoint) -> Response:
         try:
             length = request.headers.get("content-length", "0")
-            if not length.isdigit() or int(length) > endpoint.body_limit:
+            if not _DIGITS.fullmatch(length) or int(length) > endpoint.body_limit:
                 raise _too_large(endpoint.body_limit)
             if isinstance(endpoint.access, Bearer):
                 return await self._authorized(request, endpoint, endpoint.access)
@@ -77,14 +81,24 @@ class Gate:
         except ArmError as error:
             request.scope["landbridge.error"] = f"{error.code}: {error.internal or error.message}"
             return answers.arm_error(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         except Exception as error:
             log_failure(request.scope, error)
             return answers.arm_error(answers.INTERNAL)
 
-    async def _authorized(self, request: Request, endpoint: Endpoint, bearer: Bearer) -> Response:
+    def _caller(self, request: Request, bearer: Bearer) -> Caller:
         caller = self.authenticator.caller(request.headers.get("authorization", ""), bearer.audiences)
         if bearer.machines_only and not caller.resource_key:
             raise ArmError("Forbidden", "Only the identity of a connected machine may call this.")
+        return caller
+
+    async def _authorized(self, request: Request, endpoint: Endpoint, bearer: Bearer) -> Response:
+        caller = self._caller(request, bearer)
+        if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+            # A body may take its time. Whoever lost access meanwhile must not profit from that.
+            await request.body()
+            caller = self._caller(request, bearer)
         request.state.caller = caller
         request.scope["landbridge.caller"] = caller.object_id
         with access.deciding() as decisions:
