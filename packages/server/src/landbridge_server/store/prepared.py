@@ -1,9 +1,10 @@
-"""Point reads of the hot path: a statement compiled once and run by the driver itself.
+"""Point reads of the hot path: on SQLite, run by the driver itself.
 
 SQLAlchemy's own execution costs several times what SQLite needs for a point read. A
 prepared read keeps SQLAlchemy's description of the statement and leaves its execution out:
-no conversion of types (SQLite's booleans come as 0 and 1), no transaction of its own. Inside
-a transaction it reads what that transaction sees.
+no conversion of types (booleans come as 0 and 1), and no transaction is begun; inside one it
+sees what that sees. Elsewhere the round trip costs more than anything here, and SQLAlchemy
+runs the statement as usual.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, Select
+from sqlalchemy.dialects import sqlite
 
 
 class Prepared:
@@ -19,25 +21,22 @@ class Prepared:
     def __init__(self, statement: Select[Any]) -> None:
         """Take a statement whose parameters are ``bindparam``s without expansion."""
         self._statement = statement
-        self._compiled: dict[str, tuple[str, list[str] | None]] = {}
+        compiled = statement.compile(dialect=sqlite.dialect())
+        self._text = str(compiled)
+        self._order = list(compiled.positiontup or ())
 
     def rows(self, connection: Connection, parameters: dict[str, Any]) -> list[Any]:
-        """Run it and return all rows as plain tuples."""
-        name = connection.dialect.name
-        known = self._compiled.get(name)
-        if known is None:
-            compiled = self._statement.compile(dialect=connection.dialect)
-            order = list(compiled.positiontup or ()) if compiled.positional else None
-            known = self._compiled[name] = (str(compiled), order)
-        text, order = known
+        """Run it and return all rows."""
+        if connection.dialect.name != "sqlite":
+            return list(connection.execute(self._statement, parameters))
         cursor = connection.connection.cursor()
         try:
-            cursor.execute(text, parameters if order is None else [parameters[one] for one in order])
+            cursor.execute(self._text, [parameters[name] for name in self._order])
             return list(cursor.fetchall())
         finally:
             cursor.close()
 
     def first(self, connection: Connection, parameters: dict[str, Any]) -> Any:
-        """Run it and return the first row as a plain tuple, or None."""
+        """Run it and return the first row, or None."""
         found = self.rows(connection, parameters)
         return found[0] if found else None

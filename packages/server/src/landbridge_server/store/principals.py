@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import credentials, device_codes, principals, refresh_tokens
 
 USER = "User"
@@ -22,7 +23,7 @@ SECRET = "secret"  # noqa: S105
 
 # Built once: every authenticated request looks a principal up, and building a statement
 # costs more than running it.
-_BY_OBJECT_ID = select(principals).where(principals.c.object_id == bindparam("key"))
+_BY_OBJECT_ID = Prepared(select(principals).where(principals.c.object_id == bindparam("key")))
 _BY_USER_NAME = select(principals).where(principals.c.user_name_key == bindparam("key"))
 _BY_APP_ID = select(principals).where(principals.c.app_id == bindparam("key"))
 _BY_RESOURCE = select(principals).where(principals.c.resource_key == bindparam("key"))
@@ -83,7 +84,8 @@ def add(connection: Connection, principal: Principal) -> None:
 
 def get(connection: Connection, object_id: str) -> Principal | None:
     """Return the principal with this object id."""
-    return _principal(connection.execute(_BY_OBJECT_ID, {"key": object_id}).first())
+    found = _principal(_BY_OBJECT_ID.first(connection, {"key": object_id}))
+    return found._replace(enabled=bool(found.enabled)) if found is not None else None
 
 
 def by_user_name(connection: Connection, user_name: str) -> Principal | None:
