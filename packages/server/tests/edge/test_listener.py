@@ -143,6 +143,29 @@ async def test_a_reloaded_certificate_serves_the_next_handshake(tmp_path: Path) 
         second = renew()
         reload_certificate(context, *files)
         assert await served(listener.port) == second != first
+        files[1].write_bytes(key_pem(new_key()))  # an operator has copied one of the two files
+        with pytest.raises(ssl.SSLError):
+            reload_certificate(context, *files)
+        assert await served(listener.port) == second
+
+
+async def test_an_answer_that_nobody_reads_ends_the_connection(tmp_path: Path) -> None:
+    harness = _harness()
+    broker = harness.Broker(harness.Directory(), b"m" * 32, Clock())  # type: ignore[attr-defined]
+    ended = asyncio.Event()
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1024):
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        ended.set()  # uvicorn lets an application write into the void once its peer has left
+
+    limits = Deadlines(body=0.2)
+    async with listening(app, broker, None, "127.0.0.1", 0, Clock(), limits) as listener:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(ended.wait(), 30)
+        writer.close()
 
 
 async def test_the_port_is_free_again_after_the_end(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ handed over, transport and all, to the relay, so its bytes never pass ASGI. TLS 
 aiofastnet's, for less CPU per byte and because it copies what it must queue.
 
 Everything before authentication is bounded here: TLS handshakes, request heads (time and
-size) and bodies (time).
+size), bodies (time), and how long an answer may wait to be read.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = self._header_bytes = 0
 
@@ -66,7 +67,24 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._disarm()
+        self._flowing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Expect the peer to take its answer within the time that a body may need."""
+        super().pause_writing()
+        self._flowing()
+        self._stalled = self.loop.call_later(self.deadlines.body, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that the peer reads."""
+        self._flowing()
+        super().resume_writing()
+
+    def _flowing(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def data_received(self, data: bytes) -> None:
         """Parse; refuse a head that does not end within its limit."""
@@ -80,6 +98,7 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over; from here on the relay bounds it."""
         self._disarm()
+        self._flowing()
         super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
@@ -144,13 +163,18 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate, key, "")  # never ask a terminal for a passphrase
     return context
 
 
 def reload_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """Use a renewed certificate for every handshake from now on; open connections stay."""
-    context.load_cert_chain(certificate, key)
+    """Use a renewed certificate for every handshake from now on; open connections stay.
+
+    Raises:
+        ssl.SSLError: the files do not belong together; the context stays as it was.
+    """
+    server_context(certificate, key)  # OpenSSL drops the old key before it refuses a wrong one
+    context.load_cert_chain(certificate, key, "")
 
 
 def _without_upgrade(app: Application) -> Application:
