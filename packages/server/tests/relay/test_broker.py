@@ -127,17 +127,6 @@ async def test_a_rendezvous_address_works_once(tmp_path: Path) -> None:
         assert refused.value.status == 404
 
 
-async def test_a_rejection_without_a_printable_reason_still_answers_the_sender(tmp_path: Path) -> None:
-    async with serving(tmp_path, QUICK) as relay:
-        listener = await relay.listen()
-        dialling = asyncio.ensure_future(relay.connect())
-        call = json.loads((await listener.message())[1])["accept"]
-        with pytest.raises(Refused, match="410"):
-            await relay.dial(call["address"] + "&sb-hc-statusCode=499&sb-hc-statusDescription=%00")
-        with pytest.raises(Refused, match="499 Refused"):
-            await dialling
-
-
 async def test_a_machine_that_does_not_answer_gives_504(tmp_path: Path) -> None:
     async with serving(tmp_path, QUICK) as relay:
         await relay.listen()

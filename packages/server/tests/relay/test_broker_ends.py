@@ -162,3 +162,23 @@ async def test_departures_are_forgotten_after_a_while(tmp_path: Path) -> None:
         relay.clock.now += 11
         relay.broker._note_left("last")
         assert list(relay.broker._left) == ["last"]
+
+
+async def test_a_listener_that_never_stops_talking_is_sent_away(tmp_path: Path) -> None:
+    async with serving(tmp_path, replace(QUICK, ping=30.0, control_texts=5)) as relay:
+        listener = await relay.listen()
+        for _ in range(6):
+            await listener.send(b'{"heartbeat": {}}', websocket.TEXT)
+        event = await listener.next()
+        assert (event.opcode, listener.closed) == (websocket.CLOSE, (1008, "Too many messages."))
+
+
+async def test_a_rejection_without_a_printable_reason_still_answers_the_sender(tmp_path: Path) -> None:
+    async with serving(tmp_path, QUICK) as relay:
+        listener = await relay.listen()
+        dialling = asyncio.ensure_future(relay.connect())
+        call = json.loads((await listener.message())[1])["accept"]
+        with pytest.raises(Refused, match="410"):
+            await relay.dial(call["address"] + "&sb-hc-statusCode=499&sb-hc-statusDescription=%00")
+        with pytest.raises(Refused, match="499 Refused"):
+            await dialling

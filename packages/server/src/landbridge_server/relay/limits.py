@@ -26,6 +26,7 @@ class Limits:
     hold: float = 8.0
     refusal_hold: float = 1.5
     held: int = 1024
+    control_texts: int = 200  # messages of a listener between two pings; each costs reads
     head: int = 48 * 1024
     connect_headers: int = 32 * 1024
     ping: float = 25.0

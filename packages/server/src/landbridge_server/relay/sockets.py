@@ -258,7 +258,7 @@ class ControlSocket(Socket):
     channel closed with 1008; ``ended(socket)`` is called once.
     """
 
-    __slots__ = ("_clock", "_ended", "_handle", "_messages", "base", "expires_on", "path")
+    __slots__ = ("_clock", "_ended", "_handle", "_messages", "_texts", "base", "expires_on", "path")
 
     def __init__(
         self,
@@ -279,6 +279,7 @@ class ControlSocket(Socket):
         self._handle = handle
         self._ended = ended
         self._messages = MessageBuffer(MAX_CONTROL_TEXT)
+        self._texts = 0  # since the last beat
         self._schedule()
 
     def _schedule(self) -> None:
@@ -298,6 +299,10 @@ class ControlSocket(Socket):
             self.close(websocket.POLICY_VIOLATION, "The token has expired.")
         return max(0.05, min(self._limits.ping, left))
 
+    def _beat(self) -> None:
+        self._texts = 0
+        super()._beat()
+
     def send(self, text: str) -> bool:
         """Send a text message; return False if the listener does not keep up or is leaving."""
         if self._closing or self._writing_paused or self._transport.is_closing():
@@ -309,6 +314,10 @@ class ControlSocket(Socket):
         """Collect a message; binary ones (bodies of foreign responses) are ignored."""
         message = self._messages.add(piece)
         if message is None or message[0] != websocket.TEXT:
+            return
+        self._texts += 1
+        if self._texts > self._limits.control_texts:
+            self.close(websocket.POLICY_VIOLATION, "Too many messages.")
             return
         try:
             self._handle(self, message[1].decode())
