@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from landbridge_server.identity import directory
+from landbridge_server.identity import directory, passwords
 from landbridge_server.identity.clients import AZCMAGENT, AZURE_CLI
 from landbridge_server.identity.keys import unverified_parts
 
@@ -236,6 +236,14 @@ async def test_after_ten_wrong_passwords_even_the_right_one_waits(cloud, refused
     assert answer.headers["retry-after"] == "300"
     refused(await cloud.token(cloud.password_form(username="Admin@cloud.example")), 50053, "invalid_grant")
     cloud.clock.advance(300)
+    assert (await cloud.token(cloud.password_form())).status_code == 200
+
+
+async def test_a_password_that_could_not_be_checked_is_not_counted(cloud, refused, monkeypatch):
+    monkeypatch.setattr(passwords, "WAITING", 0)
+    for _ in range(10):
+        refused(await cloud.token(cloud.password_form()), 90033, "temporarily_unavailable")
+    monkeypatch.undo()
     assert (await cloud.token(cloud.password_form())).status_code == 200
 
 

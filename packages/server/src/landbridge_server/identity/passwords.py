@@ -86,14 +86,22 @@ class PasswordChecker:
     def _decoy(self) -> str:
         return _hasher.hash(secrets.token_urlsafe(24))
 
-    async def matches(self, password: str, verifier: str | None) -> bool:
-        """Say whether the password is the one of ``verifier``; never, when there is none.
+    def admit(self) -> None:
+        """Return if another check may be asked for now.
 
         Raises:
             OAuthError: 90033, too many checks are waiting already.
         """
         if self._waiting >= WAITING:
             raise refuse(90033, reason="Too many people sign in at once. Try again.", retry_after=5)
+
+    async def matches(self, password: str, verifier: str | None) -> bool:
+        """Say whether the password is the one of ``verifier``; never, when there is none.
+
+        Raises:
+            OAuthError: 90033, too many checks are waiting already.
+        """
+        self.admit()
         self._waiting += 1
         try:
             async with self._slots:

@@ -91,6 +91,8 @@ class IdentityService:
                 them, 50057 for a disabled user, 90033 when too many sign in at once.
         """
         name = user_name.strip().lower()[: USER_NAME_LIMIT + 1]
+        # What is not checked is not counted: a flood of names must not push others out of memory.
+        self._passwords.admit()
         wait = self.password_attempts.begin(name)
         if wait:
             raise refuse(50053, seconds=wait, retry_after=wait)
