@@ -16,8 +16,10 @@ from pathlib import Path
 import uvloop
 
 from landbridge_server.app import serve
+from landbridge_server.ca.authority import CaError
 from landbridge_server.cli.arguments import CommandError, add_data
-from landbridge_server.config import Address, Config, parse_address
+from landbridge_server.cli.folder_lock import alone
+from landbridge_server.config import Address, Config, ConfigError, parse_address
 from landbridge_server.edge.log import configure
 
 EXAMPLES = """examples:
@@ -92,8 +94,10 @@ def run(options: argparse.Namespace) -> int:
     configure(options.log_level)
     try:
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with alone(config.data), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(config, time.time))  # noqa: TID251 - this is the main()
-    except OSError as error:
+    except ConfigError:
+        raise
+    except (OSError, ValueError, CaError) as error:  # ValueError: an unreadable key
         raise CommandError(f"The control plane cannot start: {error}") from error
     return 0
