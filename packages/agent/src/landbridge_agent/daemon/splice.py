@@ -105,7 +105,12 @@ class Local(asyncio.BufferedProtocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("A session needs a stream transport.")
         self._transport = transport
-        transport.pause_reading()
+        # Not at once: before Python 3.11.4 asyncio begins to read after this method whatever it asked.
+        asyncio.get_running_loop().call_soon(self._await_start)
+
+    def _await_start(self) -> None:
+        if self._session.link is None:
+            self.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer behind the room for a header."""
