@@ -19,6 +19,7 @@ from landbridge_server.arm.access import Access
 from landbridge_server.arm.grants import grant
 from landbridge_server.arm.http import CloudMetadataHttp
 from landbridge_server.arm.registrations import create_subscription
+from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.ca.keyring import open_secret, write_atomically
 from landbridge_server.config import Address, Config
@@ -68,18 +69,28 @@ class ControlPlane:
 
         Raises:
             CaError: the certificate authority cannot be used.
-            ConfigError: the server certificate cannot be used.
+            ConfigError: the server certificate cannot be used, or the database is another cloud's.
             OSError: the folder cannot be written.
+            StoreUnavailable: the database cannot be reached.
         """
         self.config = config
         self.clock = clock
         self.endpoints = config.endpoints
-        now = clock()
+        self.db = Database(config.database_url)
+        try:
+            self.db.migrate()
+            self._open_cloud(clock())
+        except BaseException:
+            self.db.close()
+            raise
+
+    def _open_cloud(self, now: float) -> None:
+        config = self.config
+        self.db.read(lambda connection: ownership.check(connection, config.data))
         self.authority = CertificateAuthority.open(config.data / "ca", now)
         self.tls = ServerTls(config, self.authority, now)
-        self.db = Database(config.database_url)
-        self.db.migrate()
-        self.tenant = start_cloud(self.db, config, self.authority, now)
+        self._relay_key = open_secret(config.data / "keys" / "relay.key")
+        self.tenant = start_cloud(self.db, config, self.authority, self._relay_key, now)
         self._open_identity()
         self._open_fleet()
         self._open_resources()
@@ -102,10 +113,9 @@ class ControlPlane:
         self.presence = Presence()
         with self.db.reading() as connection:
             self.presence.load(machines.all_seen(connection), machines.expiries(connection))
-        secret = open_secret(self.config.data / "keys" / "relay.key")
-        self.relay = RelayCredentials(secret, self.endpoints.relay)
+        self.relay = RelayCredentials(self._relay_key, self.endpoints.relay)
         self.rendezvous = Rendezvous(self.db, self.access, self.presence, self.clock)
-        self.broker = Broker(self.rendezvous, secret, self.clock)
+        self.broker = Broker(self.rendezvous, self._relay_key, self.clock)
         self.broker.on_listener_up = self.rendezvous.listener_up
         self.broker.on_listener_down = self.rendezvous.listener_down
         self.broker.offline_since = self.rendezvous.offline_since
@@ -198,13 +208,16 @@ class ControlPlane:
         self.db.close()
 
 
-def start_cloud(db: Database, config: Config, authority: CertificateAuthority, now: float) -> Tenant:
+def start_cloud(
+    db: Database, config: Config, authority: CertificateAuthority, relay_key: bytes, now: float
+) -> Tenant:
     """Make tenant, subscription and administrator at the first start; return the home tenant.
 
     ``admin.json`` is written before the transaction commits: a crash between the two leaves
     a file that the next start replaces, never a cloud whose secrets nobody knows.
     """
     with db.writing() as connection:
+        ownership.claim(connection, config.data, authority.root, relay_key)
         made = first_start(connection, now, config.domain)
         if made is not None:
             create_subscription(connection, made.subscription_id, made.tenant_id, "Landbridge", now)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from landbridge_server.store.database import Database
+from landbridge_server.store.database import Database, StoreUnavailable
 
 DEFAULT_DATA = ".landbridge"
 
@@ -30,29 +31,64 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add ``--store URL`` and ``--store-file FILE``."""
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument(
+        "--store",
+        default="",
+        metavar="URL",
+        help="postgresql://USER@HOST/DATABASE instead of the database in DIR (or LANDBRIDGE_STORE); "
+        "everybody on this host can read it, so keep a password in FILE or ~/.pgpass",
+    )
+    given.add_argument("--store-file", type=Path, metavar="FILE", help="read that URL from FILE")
+
+
+def store_url(options: argparse.Namespace) -> str:
+    """Return the URL that the command line or the environment gives; empty: the embedded store.
+
+    Raises:
+        CommandError: the file cannot be read, or others can read it.
+    """
+    if options.store_file is None:
+        return str(options.store or os.environ.get("LANDBRIDGE_STORE", ""))  # noqa: TID251 - for a main()
+    try:
+        if options.store_file.stat().st_mode & 0o077:
+            raise CommandError(
+                f"{options.store_file} may hold a password, and others can read it: chmod 600 it."
+            )
+        return str(options.store_file.read_text().strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{options.store_file} cannot be read: {error}") from error
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Add ``-o``: a table for people or JSON for programs."""
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="output format")
 
 
 @contextmanager
-def opened_store(data: Path) -> Iterator[Database]:
+def opened_store(options: argparse.Namespace) -> Iterator[Database]:
     """Open the store of a control plane, running or not.
 
     Raises:
-        CommandError: there is none in this folder.
+        CommandError: there is none in this folder, or it cannot be reached.
     """
-    path = data / "landbridge.db"
-    if not path.exists():
+    url, path = store_url(options), options.data / "landbridge.db"
+    if not url and not path.exists():
         raise CommandError(
-            f"There is no control plane in {data}. Start one with: landbridge up --data {data}"
+            f"There is no control plane in {options.data}. "
+            f"Start one with: landbridge up --data {options.data}"
         )
-    db = Database(f"sqlite:///{path}")
     try:
-        db.migrate()
-        yield db
-    finally:
-        db.close()
+        db = Database(url or f"sqlite:///{path}")
+        try:
+            db.migrate()
+            yield db
+        finally:
+            db.close()
+    except StoreUnavailable as error:
+        raise CommandError(str(error)) from error
 
 
 def read_admin(data: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 
 from landbridge_server.arm import roles
 from landbridge_server.arm.grants import grant
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
+from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
 from landbridge_server.identity import directory
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.store import role_assignments, subscriptions, tenants
@@ -43,13 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("name", metavar="NAME|ID", help="display name, application id or object id")
     for action in (create, listing, reset, delete):
         add_data(action)
+        add_store(action)
         add_output(action)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the action says."""
     action = {"create": _create, "list": _list, "reset": _reset, "delete": _delete}[options.action]
-    with opened_store(options.data) as db:
+    with opened_store(options) as db:
         try:
             with db.writing() as connection:
                 rows = action(connection, options, time.time())  # noqa: TID251 - this command is a main()

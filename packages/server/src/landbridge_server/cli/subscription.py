@@ -7,7 +7,7 @@ import time
 import uuid
 
 from landbridge_server.arm.registrations import create_subscription
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
+from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.store import subscriptions, tenants
 from landbridge_server.store.database import Connection
@@ -28,12 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--tenant", metavar="T", help="tenant id or domain (default: the first tenant)")
     for action in (create, actions.add_parser("list", help="list subscriptions", allow_abbrev=False)):
         add_data(action)
+        add_store(action)
         add_output(action)
 
 
 def run(options: argparse.Namespace) -> int:
     """Create one, or list all."""
-    with opened_store(options.data) as db, db.writing() as connection:
+    with opened_store(options) as db, db.writing() as connection:
         if options.action == "create":
             found = [_create(connection, options)]
         else:

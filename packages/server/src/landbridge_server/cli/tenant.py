@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
+from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
 from landbridge_server.identity.bootstrap import create_tenant
 from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.store import tenants
@@ -24,12 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--display-name", default="", metavar="TEXT", help="default: the domain")
     for action in (create, actions.add_parser("list", help="list tenants", allow_abbrev=False)):
         add_data(action)
+        add_store(action)
         add_output(action)
 
 
 def run(options: argparse.Namespace) -> int:
     """Create one tenant, or list all."""
-    with opened_store(options.data) as db:
+    with opened_store(options) as db:
         if options.action == "create":
             now = time.time()  # noqa: TID251 - this command is a main()
             try:

@@ -17,22 +17,26 @@ import uvloop
 
 from landbridge_server.app import serve
 from landbridge_server.ca.authority import CaError
-from landbridge_server.cli.arguments import CommandError, add_data
+from landbridge_server.cli.arguments import CommandError, add_data, add_store, store_url
 from landbridge_server.cli.folder_lock import alone
 from landbridge_server.config import Address, Config, ConfigError, parse_address
 from landbridge_server.edge.log import configure
+from landbridge_server.store import postgresql
+from landbridge_server.store.database import StoreUnavailable
 
 EXAMPLES = """examples:
   landbridge up
   landbridge up --data /var/lib/landbridge --listen 0.0.0.0:443 --external-url https://cloud.example.org
   landbridge up --listen 127.0.0.1:443 --domain local.azurestack.external --identity-provider adfs
   landbridge up --relay-listen 0.0.0.0:444 --relay-host relay.example.org:444
+  landbridge up --store postgresql://landbridge@db.example.org/landbridge --node-url https://node1.example.org
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the settings of the control plane."""
     add_data(parser)
+    add_store(parser)
     parser.add_argument(
         "--listen", default="127.0.0.1:9443", metavar="HOST:PORT", help="default: 127.0.0.1:9443"
     )
@@ -48,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--relay-listen", metavar="HOST:PORT", help="a port of its own for the relay")
     parser.add_argument("--relay-host", default="", metavar="HOST:PORT", help="how clients reach the relay")
+    parser.add_argument(
+        "--node-url",
+        default="",
+        metavar="URL",
+        help="how machines reach this node, if there are several",
+    )
     parser.add_argument(
         "--tls-cert", type=Path, metavar="FILE", help="your own server certificate chain (PEM)"
     )
@@ -83,7 +93,19 @@ def config_of(options: argparse.Namespace) -> Config:
         tls_cert=options.tls_cert,
         tls_key=options.tls_key,
         audiences=tuple(options.audience),
+        store=_store(options),
+        node_url=options.node_url,
     )
+
+
+def _store(options: argparse.Namespace) -> str:
+    url = store_url(options)
+    if url:
+        try:
+            postgresql.parsed(url)
+        except StoreUnavailable as error:
+            raise ConfigError(str(error)) from error
+    return url
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,6 +120,6 @@ def run(options: argparse.Namespace) -> int:
             runner.run(serve(config, time.time))  # noqa: TID251 - this is the main()
     except ConfigError:
         raise
-    except (OSError, ValueError, CaError) as error:  # ValueError: an unreadable key
+    except (OSError, ValueError, CaError, StoreUnavailable) as error:  # ValueError: an unreadable key
         raise CommandError(f"The control plane cannot start: {error}") from error
     return 0

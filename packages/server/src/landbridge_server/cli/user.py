@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, opened_store, show
+from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
 from landbridge_server.identity import directory
 from landbridge_server.identity.passwords import WeakPassword
 from landbridge_server.identity.tenancy import home_tenant
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (("create", "create a user"), ("reset-password", "give a user another password")):
         action = actions.add_parser(name, help=text, allow_abbrev=False)
         add_data(action)
+        add_store(action)
         add_output(action)
         action.add_argument("user_name", metavar="NAME@DOMAIN", help="user principal name")
         source = action.add_mutually_exclusive_group()
@@ -44,12 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
     listing = actions.add_parser("list", help="list users", allow_abbrev=False)
     add_data(listing)
+    add_store(listing)
     add_output(listing)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the action says."""
-    with opened_store(options.data) as db:
+    with opened_store(options) as db:
         if options.action == "list":
             with db.reading() as connection:
                 show(_rows(connection), options.output)

@@ -11,6 +11,10 @@ INTERNAL = ArmError(
     "The control plane met an error of its own. The request id in x-ms-request-id finds it in the log.",
 )
 
+UNAVAILABLE = ArmError(
+    "ServiceUnavailable", "The control plane cannot reach its database. Try again in a moment."
+)
+
 
 def arm_error(error: ArmError) -> Response:
     """Return ARM's envelope with the status of the code."""

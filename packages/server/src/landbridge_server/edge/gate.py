@@ -24,6 +24,7 @@ from landbridge_server.edge.log import log_failure
 from landbridge_server.edge.route import Bearer, Endpoint
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.caller import Caller
+from landbridge_server.store.database import StoreUnavailable
 from landbridge_wire.errors import ArmError
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -83,6 +84,9 @@ class Gate:
             return answers.arm_error(error)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
+        except StoreUnavailable as error:
+            request.scope["landbridge.error"] = str(error)
+            return answers.arm_error(answers.UNAVAILABLE)
         except Exception as error:
             log_failure(request.scope, error)
             return answers.arm_error(answers.INTERNAL)
