@@ -68,6 +68,8 @@ class Channel:
         self._session: agent_api.Session | None = None
         self._link: Link | None = None
         self._messages = MessageBuffer(MAX_CONTROL_TEXT)
+        # What came in the same read as the relay's 101, before our task could note the opening.
+        self._early: list[str] = []
         self._attempt: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._beat = asyncio.Event()
@@ -187,6 +189,7 @@ class Channel:
         if self._session is None:
             return
         self._messages = MessageBuffer(MAX_CONTROL_TEXT)
+        self._early = []
         self._gone.clear()
         url, headers = self._session.listenAddress, ((TOKEN_HEADER, token),)
         try:
@@ -205,6 +208,15 @@ class Channel:
             self._log.info("Listening on the control channel")
             self._do(self._listener.opened(self._now()))
             self._beat.set()
+            self._catch_up(link)
+
+    def _catch_up(self, link: Link) -> None:
+        """Act on what the relay sent together with its 101."""
+        early, self._early = self._early, []
+        for text in early:
+            self._hear(text)
+        if link.end is not None:
+            self.ended(*link.end)
 
     # -- heartbeats ----------------------------------------------------------------------------
 
@@ -250,14 +262,27 @@ class Channel:
         """Join pieces into messages and hand them to the listener."""
         try:
             message = self._messages.add(piece)
-            if message is not None and message[0] == TEXT:
-                self._do(self._listener.receive_text(message[1].decode(), self._now()))
-        except (ProtocolError, MalformedMessage, UnicodeDecodeError) as error:
-            self._log.warning(f"The relay sent a message that cannot be read: {error}")
-            link, self._link = self._link, None
-            if link is not None:
-                link.close(POLICY_VIOLATION, "malformed message")
-            self._do(self._listener.closed(POLICY_VIOLATION, str(error), self._now()))
+            text = message[1].decode() if message is not None and message[0] == TEXT else None
+        except (ProtocolError, UnicodeDecodeError) as error:
+            self._malformed(error)
+            return
+        if text is not None and self._link is None:
+            self._early.append(text)
+        elif text is not None:
+            self._hear(text)
+
+    def _hear(self, text: str) -> None:
+        try:
+            self._do(self._listener.receive_text(text, self._now()))
+        except MalformedMessage as error:
+            self._malformed(error)
+
+    def _malformed(self, error: Exception) -> None:
+        self._log.warning(f"The relay sent a message that cannot be read: {error}")
+        link, self._link = self._link, None
+        if link is not None:
+            link.close(POLICY_VIOLATION, "malformed message")
+        self._do(self._listener.closed(POLICY_VIOLATION, str(error), self._now()))
 
     def heard(self) -> None:
         """Note that the relay lives."""

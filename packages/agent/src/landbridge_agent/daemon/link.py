@@ -77,7 +77,7 @@ class Link(asyncio.BufferedProtocol):
         self._reader: FrameReader | None = None
         self._transport: asyncio.Transport | None = None
         self._closing = False
-        self._ended = False
+        self.end: tuple[int, str] | None = None  # how it ended: close code and reason
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._opened: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
@@ -154,7 +154,7 @@ class Link(asyncio.BufferedProtocol):
 
     def _take(self, event: Piece | Control) -> None:
         if isinstance(event, Piece):
-            if not self._ended:
+            if self.end is None:
                 self._sink.piece(event)
         elif event.opcode == PING:
             if not self._closing and not self._paused:
@@ -195,8 +195,8 @@ class Link(asyncio.BufferedProtocol):
         self._sink.resume()
 
     def _end(self, code: int, reason: str) -> None:
-        if not self._ended:
-            self._ended = True
+        if self.end is None:
+            self.end = (code, reason)
             self._sink.ended(code, reason)
 
     # -- our side ------------------------------------------------------------------------------
