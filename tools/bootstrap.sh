@@ -18,12 +18,12 @@ fail() {
     exit 1
 }
 
-# The first Python on PATH that is new enough and can make a venv with pip in it; its base, when
-# PATH leads to one inside a venv.
+# The first Python on PATH that is new enough and can make a venv with pip in it. It is the same
+# file whether PATH leads to it directly, by a link, or by way of a venv made from it.
 find_python() {
-    probe='import ensurepip, sys, venv
+    probe='import ensurepip, os, sys, venv
 if sys.version_info < (3, 11): sys.exit(1)
-print(getattr(sys, "_base_executable", sys.executable))'
+print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))'
     for candidate in python3 python3.11 python3.12 python3.13 python3.14 /usr/bin/python3; do
         if "$candidate" -c "$probe" 2>/dev/null; then return; fi
     done
