@@ -7,6 +7,7 @@ import pytest
 
 from landbridge_server.edge.route import Bearer, Public
 from landbridge_server.edge.routes import table
+from landbridge_server.testing import ControlPlane
 
 
 def rows(cloud):
@@ -74,8 +75,6 @@ async def test_a_token_for_another_audience_is_refused(cloud):
 
 
 async def test_a_token_of_another_cloud_is_refused(cloud, tmp_path):
-    from landbridge_server.testing import ControlPlane
-
     async with ControlPlane(tmp_path / "other") as other:
         token = await other.token()
     answer = await cloud.arm("GET", "/subscriptions", token=token, version="2022-12-01")
@@ -191,3 +190,21 @@ async def test_the_log_holds_no_query(cloud, caplog):
     with caplog.at_level("INFO"):
         await cloud.client.get("/metadata/endpoints?api-version=2022-09-01&token=hidden")
     assert not any("hidden" in json.dumps(getattr(record, "fields", {})) for record in caplog.records)
+
+
+async def test_the_portals_name_never_answers_404(tmp_path):
+    async with ControlPlane(tmp_path, domain="cloud.example") as cloud:
+        url = cloud.config.endpoints.portal + "/whatever/somebody/typed"
+        page = await cloud.client.get(url)
+        assert page.status_code == 200
+        assert "az cloud register" in page.text
+        assert (await cloud.client.get("/whatever/somebody/typed")).status_code == 404
+
+
+async def test_a_domain_announces_its_names_and_adfs_announces_itself(tmp_path):
+    async with ControlPlane(tmp_path, domain="cloud.example", identity_provider="adfs") as cloud:
+        metadata = (await cloud.client.get("/metadata/endpoints?api-version=2022-09-01")).json()
+        found = (await cloud.client.get("/adfs/.well-known/openid-configuration")).json()
+    assert metadata["authentication"]["loginEndpoint"] == "https://adfs.cloud.example:9443/adfs"
+    assert metadata["portal"] == "https://portal.cloud.example:9443/"
+    assert found["token_endpoint"] == "https://adfs.cloud.example:9443/adfs/oauth2/token"

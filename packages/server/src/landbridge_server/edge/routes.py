@@ -9,7 +9,9 @@ by the listener.
 from __future__ import annotations
 
 from typing import Protocol
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -98,8 +100,23 @@ def _add_sign_in(rows: Table, identity: IdentityHttp) -> None:
     }
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    await answers.not_found(str(scope.get("landbridge.path", scope["path"])))(scope, receive, send)
+class _NothingHere:
+    """Answers what no row has: 404, but on the portal's own name its page with the next steps."""
+
+    def __init__(self, parts: Parts) -> None:
+        names = parts.endpoints
+        own = names.portal != names.resource_manager
+        self.portal_host = (urlsplit(names.portal).hostname or "") if own else ""
+        self.start = Gate(
+            {"GET": Endpoint(parts.portal.start, Public("the next steps"))}, parts.authenticator
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope).get("host", "").lower().partition(":")[0]
+        if self.portal_host and host == self.portal_host and scope["method"] == "GET":
+            await self.start(scope, receive, send)
+        else:
+            await answers.not_found(str(scope.get("landbridge.path", scope["path"])))(scope, receive, send)
 
 
 def router(parts: Parts) -> ASGIApp:
@@ -107,4 +124,4 @@ def router(parts: Parts) -> ASGIApp:
     routes = [
         Route(path, endpoint=Gate(methods, parts.authenticator)) for path, methods in table(parts).items()
     ]
-    return Router(routes=routes, default=_nothing_here, redirect_slashes=False)
+    return Router(routes=routes, default=_NothingHere(parts), redirect_slashes=False)

@@ -65,9 +65,12 @@ class Tenancy:
 
         While there is one tenant, ``common`` and ``organizations`` announce its GUID, which
         spares az an exchange of tokens; with several, they keep standing for all of them.
+        ``adfs`` always announces itself, as AD FS does.
         """
         if authority.tenant_id is not None:
             return authority.tenant_id
+        if authority.adfs:
+            return ADFS
         everyone = self._db.read(tenants.everyone)
         return everyone[0].tenant_id if len(everyone) == 1 else authority.name
 
