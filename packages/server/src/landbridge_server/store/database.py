@@ -1,8 +1,8 @@
 """One database, opened once: reads, serialised writes, and the migrations.
 
 SQLite runs in WAL mode with ``synchronous=FULL``: what a caller was told is on the disk.
-Writes run on one writer thread, one transaction each, so that no request waits behind
-another one's ``fsync``; on PostgreSQL the nodes' writers queue as ``store.postgresql`` says.
+Writes run on one writer thread; those that wait together share a transaction, and so one
+``fsync``; on PostgreSQL the nodes' writers queue as ``store.postgresql`` says.
 
 Reads run in the calling thread, on both databases: a point read costs less than a thread
 switch, and a reader never waits for a writer. A PostgreSQL that does not answer must not
@@ -29,7 +29,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from landbridge_server.store import postgresql
+from landbridge_server.store.group_commit import GroupCommit
 from landbridge_server.store.postgresql import StoreUnavailable
+from landbridge_server.store.sqlite_reader import SqliteReader
 
 __all__ = ["Connection", "Database", "StoreUnavailable"]
 
@@ -83,6 +85,9 @@ class Database:
         self._readable = postgresql.reader(url) if self.shared else self.engine
         self._writable = self.engine.execution_options(landbridge_write=True)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
+        self._writes = GroupCommit(self._writer, self.writing)
+        self._reader = SqliteReader(self.engine)
+        self._poster = ThreadPoolExecutor(max_workers=2, thread_name_prefix="store-poster")
         self._lost: StoreUnavailable | None = None
         self._closed = threading.Event()
 
@@ -121,6 +126,8 @@ class Database:
         It runs a second time when the connection turns out to be gone, as after a restart
         of the database.
         """
+        if not self.shared and self._reader.free():
+            return self._reader.read(work)
         try:
             with self.reading() as connection:
                 return work(connection)
@@ -131,19 +138,33 @@ class Database:
             return work(connection)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a transaction of its own on the writer thread.
+        """Run ``work`` on the writer thread and return once it is committed, or undone.
 
-        The transaction runs to its end even when the caller is cancelled.
+        What waits together is committed together, each a savepoint of its own. It runs to
+        its end even when the caller is cancelled.
         """
-        return await self.on_writer(lambda: self._run(work))
+        return await self._writes.put(work)
 
-    async def on_writer(self, work: Callable[[], T]) -> T:
-        """Run ``work`` on the writer thread, after what waits there."""
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, work))
+    async def post(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` beside the writers, in a short transaction of its own, on another thread.
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        with self.writing() as connection:
-            return work(connection)
+        For messages between nodes only: it neither waits for writers nor keeps them out.
+        """
+
+        def run() -> T:
+            with self._explained(), self.engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._poster, run)
+
+    async def read_aside(self, work: Callable[[Connection], T]) -> T:
+        """Run a long read on another thread, so that the event loop goes on."""
+
+        def run() -> T:
+            with self.reading() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._poster, run)
 
     # -- a database that is lost and comes back
 
@@ -187,5 +208,7 @@ class Database:
         """Finish the running write and close all connections."""
         self._closed.set()
         self._writer.shutdown(wait=True)
+        self._poster.shutdown(wait=True)
+        self._reader.close()
         self.engine.dispose()
         self._readable.dispose()
