@@ -254,7 +254,10 @@ def _announce(config: Config, authority: CertificateAuthority) -> None:
     path = config.data / "admin.json"
     if not path.exists():
         return
-    before = json.loads(path.read_text())
+    try:
+        before = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}). Repair it, or remove it.") from error
     content = {
         "resourceManager": config.endpoints.resource_manager,
         "login": config.endpoints.login,

@@ -5,6 +5,7 @@ Nothing here reads files, the clock or the environment: ``cli`` fills ``Config``
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,19 +36,25 @@ def parse_address(text: str) -> Address:
     """Read ``HOST:PORT``.
 
     Raises:
-        ConfigError: no port, or one outside 0 to 65535.
+        ConfigError: no port, one outside 0 to 65535, or an IPv6 address without brackets.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"'{text}' is not HOST:PORT, such as 127.0.0.1:9443.")
-    return Address(host.strip("[]"), int(port))
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    usable = colon and port.isascii() and port.isdigit() and int(port) <= 65535
+    if not usable or not bare or not set(bare).isdisjoint(" /@[]") or (":" in bare and bare == host):
+        raise ConfigError(f"'{text}' is not HOST:PORT, such as 127.0.0.1:9443 or [::1]:9443.")
+    return Address(bare, int(port))
 
 
 def _origin(url: str) -> str:
     """Return scheme, host and port of a URL in lower case, without a path."""
-    parts = urlsplit(url)
-    if parts.scheme.lower() != "https" or not parts.hostname:
-        raise ConfigError(f"'{url}' is not an https:// URL. Landbridge is served over HTTPS only.")
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no port
+    except ValueError as error:
+        raise ConfigError(f"'{url}' is not a URL: {error}.") from error
+    if parts.scheme.lower() != "https" or not parts.hostname or "@" in parts.netloc:
+        raise ConfigError(f"'{url}' is not https://HOST:PORT. Landbridge is served over HTTPS only.")
     if parts.path.strip("/") or parts.query:
         raise ConfigError(f"'{url}' must not have a path: clients append their own.")
     return f"https://{parts.netloc.lower()}"
@@ -122,6 +129,8 @@ class Config:
             raise ConfigError("--tls-cert and --tls-key go together.")
         if not self.locations or not all(self.locations):
             raise ConfigError("--locations needs at least one name, such as 'local'.")
+        if self.domain and not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", self.domain):
+            raise ConfigError(f"--domain '{self.domain}' is not a name such as local.azurestack.external.")
         if self.relay_host:
             parse_address(self.relay_host)
         if self.node_url:

@@ -157,3 +157,38 @@ def test_every_verb_explains_itself_with_examples(verb, capsys):
         main([verb, "--help"])
     assert stopped.value.code == 0
     assert f"landbridge {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "scope", ["nonsense", "/subscriptions", "/subscriptions/00000000-0000-4000-8000-000000000000"]
+)
+def test_a_role_is_not_given_at_a_scope_that_cannot_be(run, data, scope):
+    before = len(read(data, principals_of_the_cloud))
+    code, _, error = run("sp", "create", "--name", "lost", "--role", "Reader", "--scope", scope)
+    assert code == 1
+    assert "subscription" in error
+    assert len(read(data, principals_of_the_cloud)) == before
+
+
+def principals_of_the_cloud(connection):
+    return directory.list_service_principals(connection)
+
+
+def test_a_password_file_that_is_not_text_is_refused_in_one_line(run, data):
+    (data / "binary").write_bytes(b"\xff\xfe\x00")
+    code, _, error = run("user", "create", "a@cloud.example", "--password-file", str(data / "binary"))
+    assert (code, error.count("\n")) == (1, 1)
+
+
+def test_an_empty_data_folder_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["sp", "list", "--data", ""])
+    assert "--data" in capsys.readouterr().err
+
+
+def test_the_help_of_an_action_shows_its_own_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["sp", "reset", "--help"])
+    out = capsys.readouterr().out
+    assert "landbridge sp reset onboarding" in out
+    assert "landbridge sp create" not in out

@@ -60,6 +60,10 @@ def test_the_external_url_decides_the_names_and_is_covered_by_the_certificate():
     assert {"cloud.example.org", "localhost", "127.0.0.1", "::1"} <= set(config.server_names())
 
 
+def test_an_ipv6_address_stands_in_brackets():
+    assert settings("--listen", "[::1]:9443").listen == Address("::1", 9443)
+
+
 def test_audiences_are_accepted_with_and_without_a_final_slash():
     names = settings("--audience", "https://management.azure.com/").endpoints
     for audience in ("https://localhost:9443", "https://management.azure.com"):
@@ -74,6 +78,13 @@ def test_audiences_are_accepted_with_and_without_a_final_slash():
         ("--external-url", "https://cloud.example/path"),
         ("--listen", "nowhere"),
         ("--listen", "127.0.0.1:99999"),
+        ("--listen", "::1:9443"),
+        ("--listen", "[::1:9443"),
+        ("--external-url", "https://cloud.example:port"),
+        ("--external-url", "https://[::1"),
+        ("--external-url", "https://user:word@cloud.example"),
+        ("--domain", "two words"),
+        ("--relay-host", "two words:443"),
         ("--locations", "a,,b"),
         ("--tls-cert", "x.pem"),
         ("--relay-host", "relay.example"),

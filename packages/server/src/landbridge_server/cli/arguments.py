@@ -24,7 +24,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     """Add ``--data DIR``."""
     parser.add_argument(
         "--data",
-        type=Path,
+        type=_folder,
         metavar="DIR",
         default=Path(DEFAULT_DATA),
         help=f"folder of the control plane (default: {DEFAULT_DATA})",
@@ -60,6 +60,28 @@ def store_url(options: argparse.Namespace) -> str:
         return str(options.store_file.read_text().strip())
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{options.store_file} cannot be read: {error}") from error
+
+
+def _folder(text: str) -> Path:
+    """Return the folder; an empty text, as from an unset variable, must not mean this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("give the name of a folder")
+    return Path(text)
+
+
+def add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, examples: str
+) -> argparse.ArgumentParser:
+    """Add one action of a verb; its help shows those of the verb's examples that are its own."""
+    own = [line for line in examples.splitlines() if f" {name} " in f"{line} "]
+    return actions.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog="\n".join(["examples:", *own]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -102,9 +124,13 @@ def read_admin(data: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read ({error}). Is --data right?") from error
-    if not isinstance(content, dict):
-        raise CommandError(f"{path} does not hold a JSON object.")
-    return content
+    needed = ("resourceManager", "tenantId", "subscriptionId", "clientId", "clientSecret", "caFile")
+    missing = [name for name in needed if not isinstance(content, dict) or not content.get(name)]
+    if missing:
+        raise CommandError(
+            f"{path} has no {', '.join(missing)}. Starting the control plane writes some anew."
+        )
+    return dict(content)
 
 
 def show(rows: Sequence[dict[str, Any]], output: str) -> None:

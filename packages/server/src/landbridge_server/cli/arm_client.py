@@ -7,6 +7,7 @@ lives in this process only.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -73,7 +74,8 @@ def send(
         raise CommandError(_refusal(error)) from error
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
-        raise CommandError(f"{url.split('?')[0]} cannot be reached: {reason}") from error
+        hint = " Give its root certificate: --ca-file FILE." if isinstance(reason, ssl.SSLError) else ""
+        raise CommandError(f"{url.split('?')[0]} cannot be reached: {reason}.{hint}") from error
     body = json.loads(content) if content else {}
     return body if isinstance(body, dict) else {}
 
@@ -90,7 +92,7 @@ def open_admin(data: Path) -> Arm:
     """Open the cloud of ``DIR/admin.json`` as its administrator's service principal."""
     admin = read_admin(data)
     ca_file = Path(admin["caFile"])
-    context = ssl.create_default_context(cafile=str(ca_file))
+    context = _trusting(ca_file)
     form = urllib.parse.urlencode(
         {
             "grant_type": "client_credentials",
@@ -105,8 +107,15 @@ def open_admin(data: Path) -> Arm:
     return Arm(admin["resourceManager"], admin["subscriptionId"], ca_file, token, context)
 
 
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise CommandError(f"The CA file {ca_file} cannot be used: {error}") from error
+
+
 def open_az(ca_file: Path | None) -> Arm:
-    """Open the active cloud of the signed-in ``az``."""
+    """Open the active cloud of the signed-in ``az``; its CA file is trusted unless another is given."""
     az = shutil.which("az")
     if az is None:
         raise CommandError(
@@ -114,7 +123,9 @@ def open_az(ca_file: Path | None) -> Arm:
         )
     token = _az(az, "account", "get-access-token")
     cloud = _az(az, "cloud", "show")
-    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE")  # noqa: TID251 - what that az trusts
+    ca_file = ca_file or (Path(bundle) if bundle else None)
+    context = _trusting(ca_file)
     base = str(cloud["endpoints"]["resourceManager"]).rstrip("/")
     return Arm(base, token["subscription"], ca_file, token["accessToken"], context)
 

@@ -8,7 +8,7 @@ import sys
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from landbridge_server.cli.arguments import CommandError, add_data
+from landbridge_server.cli.arguments import CommandError, add_action, add_data
 
 EXAMPLES = """examples:
   landbridge ca export > landbridge-root.pem
@@ -20,9 +20,7 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``export``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    export = actions.add_parser(
-        "export", help="write the root certificate to standard output", allow_abbrev=False
-    )
+    export = add_action(actions, "export", "write the root certificate to standard output", EXAMPLES)
     add_data(export)
     export.add_argument("--format", choices=("pem", "der", "fingerprint"), default="pem", help="default: pem")
 

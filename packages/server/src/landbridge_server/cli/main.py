@@ -50,7 +50,7 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
             verb,
             help=text,
             allow_abbrev=False,
-            description=module.__doc__ if module else text,
+            description=(module.__doc__ or text).replace("``", "'") if module else text,
             epilog=module.EXAMPLES if module else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

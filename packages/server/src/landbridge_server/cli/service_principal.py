@@ -7,11 +7,20 @@ import time
 
 from landbridge_server.arm import roles
 from landbridge_server.arm.grants import grant
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
+from landbridge_server.cli.arguments import (
+    CommandError,
+    add_action,
+    add_data,
+    add_output,
+    add_store,
+    opened_store,
+    show,
+)
 from landbridge_server.identity import directory
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.store import role_assignments, subscriptions, tenants
 from landbridge_server.store.database import Connection
+from landbridge_wire import arm_id
 
 EXAMPLES = """examples:
   landbridge sp create --name onboarding --role "Azure Connected Machine Onboarding"
@@ -25,20 +34,14 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``create``, ``list``, ``reset`` and ``delete``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser(
-        "create", help="create a service principal and print its secret once", allow_abbrev=False
-    )
+    create = add_action(actions, "create", "create a service principal and print its secret once", EXAMPLES)
     create.add_argument("--name", required=True, help="display name")
     create.add_argument("--role", metavar="ROLE", help="name or id of a role to assign")
     create.add_argument("--scope", metavar="ID", help="scope of the role (default: the first subscription)")
     create.add_argument("--tenant", metavar="T", help="tenant id or domain (default: the first tenant)")
-    listing = actions.add_parser("list", help="list service principals", allow_abbrev=False)
-    reset = actions.add_parser(
-        "reset", help="replace all secrets by a new one, printed once", allow_abbrev=False
-    )
-    delete = actions.add_parser(
-        "delete", help="delete a service principal with its roles", allow_abbrev=False
-    )
+    listing = add_action(actions, "list", "list service principals", EXAMPLES)
+    reset = add_action(actions, "reset", "replace all secrets by a new one, printed once", EXAMPLES)
+    delete = add_action(actions, "delete", "delete a service principal with its roles", EXAMPLES)
     for action in (reset, delete):
         action.add_argument("name", metavar="NAME|ID", help="display name, application id or object id")
     for action in (create, listing, reset, delete):
@@ -70,6 +73,8 @@ def _create(connection: Connection, options: argparse.Namespace, now: float) -> 
         raise CommandError(f"There is no role '{options.role}'. There are: {known}.")
     if options.scope and not options.role:
         raise CommandError("--scope needs --role.")
+    if options.scope:
+        _check_scope(connection, options.scope)
     tenant = tenants.named(connection, options.tenant or home_tenant(connection))
     if tenant is None:
         raise CommandError(f"There is no tenant '{options.tenant}'.")
@@ -95,6 +100,18 @@ def _create(connection: Connection, options: argparse.Namespace, now: float) -> 
             "tenantId": tenant.tenant_id,
         }
     ]
+
+
+def _check_scope(connection: Connection, scope: str) -> None:
+    """Refuse a scope that nothing can ever lie in: a typing error would give a role to nobody's use."""
+    if scope == "/":
+        return
+    try:
+        subscription = arm_id.parse(scope).subscription
+    except ValueError as error:
+        raise CommandError(f"--scope '{scope}' is not an id, such as /subscriptions/ID: {error}") from error
+    if subscription.lower() not in {one.subscription_id for one in subscriptions.everyone(connection)}:
+        raise CommandError(f"There is no subscription '{subscription}': see landbridge subscription list.")
 
 
 def _first_subscription(connection: Connection, tenant_id: str) -> str:

@@ -32,6 +32,10 @@ MACHINES_VERSION = "2024-07-10"
 ENDPOINTS_VERSION = "2023-03-15"
 
 
+class NoHostKeys(CommandError):
+    """A machine whose host keys are not known must not be believed, so it gets no configuration."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what selects the machines and the login."""
     add_data(parser)
@@ -51,15 +55,35 @@ def run(options: argparse.Namespace) -> int:
     """Write the credential files and print the configuration, or renew one credential file."""
     if not 1 <= options.port <= 65535:
         raise CommandError(f"--port {options.port} is not a port: 1 to 65535.")
+    _check_word("--resource-group", options.resource_group)
+    for flag, word in (("--name", options.name), ("--user", options.user)):
+        if word is not None:
+            _check_word(flag, word)
     arm = open_cloud(options.data, options.ca_file)
     if options.renew:
         machine = _machines(arm, options.resource_group, options.name)[0]
         _write_relay_info(arm, machine, options.renew, _renewal(options, machine))
         return 0
     folder = _folder(options.data, arm)
-    for machine in _machines(arm, options.resource_group, options.name):
-        sys.stdout.write(_host(arm, machine, folder, options))
+    machines = _machines(arm, options.resource_group, options.name)
+    left_out = 0
+    for machine in machines:
+        try:
+            text = _host(arm, machine, folder, options)
+        except NoHostKeys as error:
+            left_out += 1
+            if left_out == len(machines):
+                raise
+            print(f"landbridge: left out: {error}", file=sys.stderr)
+            continue
+        sys.stdout.write(text)
     return 0
+
+
+def _check_word(flag: str, word: str) -> None:
+    """Refuse what would change the meaning of a line of the configuration, or of an address."""
+    if not word or not word.isprintable() or not set(word).isdisjoint(" \"'#%/?\\"):
+        raise CommandError(f"{flag} '{word}' is not a name.")
 
 
 def _machines(arm: Arm, group: str, name: str | None) -> list[dict[str, Any]]:
@@ -104,7 +128,7 @@ def _host_keys(machine: dict[str, Any], port: int) -> list[str]:
     reported = machine.get("properties", {}).get("detectedProperties", {})
     lines = str(reported.get(f"sshHostKeys:{port}", "")).splitlines()
     if not lines:
-        raise CommandError(
+        raise NoHostKeys(
             f"The agent of '{machine['name']}' has not reported the host keys of an sshd on port {port}. "
             f"Is sshd running there, and is the port allowed? "
             f"On the machine: azcmagent config set incomingconnections.ports {port}"

@@ -7,7 +7,15 @@ import time
 import uuid
 
 from landbridge_server.arm.registrations import create_subscription
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
+from landbridge_server.cli.arguments import (
+    CommandError,
+    add_action,
+    add_data,
+    add_output,
+    add_store,
+    opened_store,
+    show,
+)
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.store import subscriptions, tenants
 from landbridge_server.store.database import Connection
@@ -23,10 +31,10 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``create`` and ``list``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="create a subscription", allow_abbrev=False)
+    create = add_action(actions, "create", "create a subscription", EXAMPLES)
     create.add_argument("name", metavar="NAME", help="display name")
     create.add_argument("--tenant", metavar="T", help="tenant id or domain (default: the first tenant)")
-    for action in (create, actions.add_parser("list", help="list subscriptions", allow_abbrev=False)):
+    for action in (create, add_action(actions, "list", "list subscriptions", EXAMPLES)):
         add_data(action)
         add_store(action)
         add_output(action)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
+from landbridge_server.cli.arguments import (
+    CommandError,
+    add_action,
+    add_data,
+    add_output,
+    add_store,
+    opened_store,
+    show,
+)
 from landbridge_server.identity.bootstrap import create_tenant
 from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.store import tenants
@@ -19,10 +27,10 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``create`` and ``list``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="create a tenant", allow_abbrev=False)
+    create = add_action(actions, "create", "create a tenant", EXAMPLES)
     create.add_argument("domain", metavar="DOMAIN", help="its domain, such as fabrikam.example")
     create.add_argument("--display-name", default="", metavar="TEXT", help="default: the domain")
-    for action in (create, actions.add_parser("list", help="list tenants", allow_abbrev=False)):
+    for action in (create, add_action(actions, "list", "list tenants", EXAMPLES)):
         add_data(action)
         add_store(action)
         add_output(action)

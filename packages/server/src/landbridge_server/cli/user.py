@@ -9,7 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-from landbridge_server.cli.arguments import CommandError, add_data, add_output, add_store, opened_store, show
+from landbridge_server.cli.arguments import (
+    CommandError,
+    add_action,
+    add_data,
+    add_output,
+    add_store,
+    opened_store,
+    show,
+)
 from landbridge_server.identity import directory
 from landbridge_server.identity.passwords import WeakPassword
 from landbridge_server.identity.tenancy import home_tenant
@@ -28,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``create``, ``reset-password`` and ``list``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("create", "create a user"), ("reset-password", "give a user another password")):
-        action = actions.add_parser(name, help=text, allow_abbrev=False)
+        action = add_action(actions, name, text, EXAMPLES)
         add_data(action)
         add_store(action)
         add_output(action)
@@ -43,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action.add_argument(
                 "--tenant", metavar="T", help="tenant id or domain (default: the first tenant)"
             )
-    listing = actions.add_parser("list", help="list users", allow_abbrev=False)
+    listing = add_action(actions, "list", "list users", EXAMPLES)
     add_data(listing)
     add_store(listing)
     add_output(listing)
@@ -102,7 +110,7 @@ def _password(options: argparse.Namespace) -> tuple[str, bool]:
                 if str(options.password_file) == "-"
                 else options.password_file.read_text()
             )
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"The password file cannot be read: {error}") from error
         return text.rstrip("\r\n"), False
     if not sys.stdin.isatty():
