@@ -16,7 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,6 +107,12 @@ class Asked(NamedTuple):
         return json.loads(self.body)
 
 
+def _abort(writer: asyncio.StreamWriter) -> None:
+    """Break a connection. Before Python 3.11.4 asyncio raises where TLS has ended already."""
+    with suppress(AttributeError):
+        writer.transport.abort()
+
+
 class SmallCloud:
     """The cloud. Set ``answers[(method, path prefix)]`` to override what it says."""
 
@@ -140,13 +146,13 @@ class SmallCloud:
             server.close()
             self.drop()
             for writer in self.writers:
-                writer.transport.abort()
+                _abort(writer)
             await asyncio.sleep(0.05)  # for the transports to close their sockets
 
     def drop(self) -> None:
         """Break every control channel, as a killed process does."""
         while self.channels or self.data:
-            (self.channels or self.data).pop().transport.abort()
+            _abort((self.channels or self.data).pop())
 
     def said(self, method: str, path: str) -> list[Asked]:
         return [one for one in self.asked if one.method == method and one.path.startswith(path)]
