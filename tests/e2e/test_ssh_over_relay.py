@@ -138,6 +138,13 @@ def relay_info(connection: Connection) -> str:
     return re.findall(r'sshProxy" -r "(.+)" -p', connection.config.read_text())[0]
 
 
+def test_a_server_that_speaks_first_is_heard_from_its_first_byte(connection: Connection) -> None:
+    """sshd greets before the client says a word, maybe before the relay's side stands."""
+    argv = [PROGRAMS / "sshProxy", "-r", relay_info(connection), "-p", str(connection.sshd.port)]
+    for _ in range(30):
+        assert run_client(argv).stdout.startswith("SSH-2.0-OpenSSH")  # stdin is at its end
+
+
 def test_a_port_that_is_not_allowed_is_refused_with_one_line_of_json(connection: Connection) -> None:
     closed = connection.sshd.port - 1
     done = run_client([PROGRAMS / "sshProxy", "-r", relay_info(connection), "-p", str(closed)])
