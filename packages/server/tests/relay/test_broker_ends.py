@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from relay_rehearsal import OTHER_PATH, PATH, USER, Refused, Relay, WebSocket, serving
 
+from landbridge_server.relay import broker
 from landbridge_server.relay.limits import Limits
 from landbridge_wire import websocket
 
@@ -60,6 +61,20 @@ async def test_recheck_ends_what_a_removed_machine_still_has(tmp_path: Path) -> 
         assert (await sender.until_closed())[0] == 1008
         assert relay.broker.listening(OTHER_PATH)
         assert not other.reader.at_eof()
+
+
+async def test_recheck_reaches_everybody_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "RECHECKED_AT_ONCE", 1)
+    async with serving(tmp_path, QUICK) as relay:
+        _, _, sender = await joined(relay)
+        other = asyncio.ensure_future(relay.connect(OTHER_PATH))
+        listener = await relay.listen(OTHER_PATH)
+        call = json.loads((await listener.message())[1])["accept"]
+        await relay.dial(call["address"])
+        relay.directory.denied.add(USER)
+        relay.broker.recheck()
+        assert (await sender.until_closed())[0] == 1008
+        assert (await (await other).until_closed())[0] == 1008
 
 
 async def test_recheck_refuses_a_waiting_sender_who_lost_the_right(tmp_path: Path) -> None:

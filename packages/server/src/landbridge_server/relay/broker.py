@@ -21,6 +21,9 @@ from landbridge_server.relay.sockets import ControlSocket, DataSocket
 from landbridge_wire import hybrid_connections as wire
 from landbridge_wire import websocket
 
+RECHECKED_AT_ONCE = 20
+"""Machines whose senders are looked at in one turn of the loop: each costs some point reads."""
+
 
 class Refusal(Exception):
     """An opening request is answered with this status and reason instead of a 101."""
@@ -142,21 +145,30 @@ class Broker:
         Call it every second: a session that is open would otherwise outlive the right to
         open it. Its cost grows with the sessions, not with the listeners: those are ended by
         ``close`` when their machine is removed, and asked again when they renew their token.
+        After some paths everybody else on the event loop has a turn.
         """
-        for path in {*self._waiting, *self._sessions}:
+        self._recheck([*{*self._waiting, *self._sessions}])
+
+    def _recheck(self, paths: list[str]) -> None:
+        for path in paths[:RECHECKED_AT_ONCE]:
             if self._directory.entity(path) is None:
                 self.close(path)
+            else:
+                self._recheck_senders(path)
+        if rest := paths[RECHECKED_AT_ONCE:]:
+            asyncio.get_running_loop().call_soon(self._recheck, rest)
+
+    def _recheck_senders(self, path: str) -> None:
+        allowed: dict[str, bool] = {}
+        for entry in [*self._waiting.get(path, ()), *self._sessions.get(path, ())]:
+            if entry.who not in allowed:
+                allowed[entry.who] = self._directory.may_send(entry.who, path)
+            if allowed[entry.who]:
                 continue
-            allowed: dict[str, bool] = {}
-            for entry in [*self._waiting.get(path, ()), *self._sessions.get(path, ())]:
-                if entry.who not in allowed:
-                    allowed[entry.who] = self._directory.may_send(entry.who, path)
-                if allowed[entry.who]:
-                    continue
-                if isinstance(entry, Pending):
-                    self._refuse(entry, 403, wire.UNAUTHORIZED_SEND)
-                else:
-                    self._end(entry, "The right to connect to this machine was taken away.")
+            if isinstance(entry, Pending):
+                self._refuse(entry, 403, wire.UNAUTHORIZED_SEND)
+            else:
+                self._end(entry, "The right to connect to this machine was taken away.")
 
     def shut_down(self) -> None:
         """End everything: the process stops."""
