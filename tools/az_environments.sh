@@ -5,6 +5,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
+UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} # as in tools/bootstrap.sh
+export UV_SYSTEM_CERTS
 mkdir -p .cache
 exec 9>.cache/az.lock
 flock 9

@@ -128,6 +128,9 @@ build_proxy() {
 }
 
 install_missing_packages "${1:-}"
+# uv trusts what the machine trusts, as pip does; without this only the public authorities it brings.
+UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
+export UV_SYSTEM_CERTS
 mkdir -p .cache
 exec 9>.cache/bootstrap.lock # two commands at once wait for one another here
 flock 9

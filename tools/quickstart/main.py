@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(
         prog="./quickstart",
-        description="Start a Landbridge control plane of your own under .landbridge/, connect this machine "
+        description="Start a Landbridge control plane of your own under .landbridge/, connect this machine\n"
         "to it with the real agent, and log in over the relay, although no port is open for it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -137,7 +137,7 @@ def run_in_foreground(clone: Path, data: Path, port: int) -> int:
     except StepFailed as failure:
         _complain(failure)
         return 1
-    except Failed as failure:
+    except (Failed, OSError) as failure:  # OSError: a folder that cannot be written
         print(f"\n{failure}", file=sys.stderr, flush=True)
         return 1
     finally:
