@@ -142,7 +142,11 @@ def test_a_server_that_speaks_first_is_heard_from_its_first_byte(connection: Con
     """sshd greets before the client says a word, maybe before the relay's side stands."""
     argv = [PROGRAMS / "sshProxy", "-r", relay_info(connection), "-p", str(connection.sshd.port)]
     for _ in range(30):
-        assert run_client(argv).stdout.startswith("SSH-2.0-OpenSSH")  # stdin is at its end
+        with subprocess.Popen(argv, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as proxy:
+            assert proxy.stdout is not None
+            greeting = proxy.stdout.readline()
+            proxy.terminate()
+        assert greeting.startswith(b"SSH-2.0-OpenSSH")
 
 
 def test_a_port_that_is_not_allowed_is_refused_with_one_line_of_json(connection: Connection) -> None:
