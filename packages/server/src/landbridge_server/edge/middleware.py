@@ -14,18 +14,17 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from landbridge_server.edge import answers
 from landbridge_server.edge.log import log_request
 from landbridge_wire.errors import ArmError
 
-SECURITY = {
-    "strict-transport-security": "max-age=31536000; includeSubDomains",
-    "x-content-type-options": "nosniff",
-}
-UNCACHED = {"cache-control": "no-cache", "pragma": "no-cache", "expires": "-1"}
+SECURITY = (
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+)
+UNCACHED = ((b"cache-control", b"no-cache"), (b"pragma", b"no-cache"), (b"expires", b"-1"))
 
 
 def normal_path(path: str) -> str:
@@ -33,11 +32,29 @@ def normal_path(path: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part)
 
 
-def _request_header(scope: Scope, wanted: bytes) -> str:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return str(value.decode("latin-1"))[:128]
-    return ""
+_WANTED = {b"x-ms-correlation-request-id", b"x-ms-return-client-request-id", b"x-ms-client-request-id"}
+
+
+def _request_headers(scope: Scope) -> dict[bytes, str]:
+    return {name: value.decode("latin-1")[:128] for name, value in scope["headers"] if name in _WANTED}
+
+
+class _Stamp:
+    """The time as routing ids have it, made once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def now(self) -> str:
+        second = int(time.time())  # noqa: TID251 - a mark for people, nothing is decided by it
+        if second != self._second:
+            self._second = second
+            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
+        return self._text
+
+
+_stamp = _Stamp()
 
 
 class Edge:
@@ -63,27 +80,31 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), scope, request_id)
+                _add_headers(message["headers"], scope, request_id)
             await send(message)
 
-        if path.isprintable():
+        if path.isprintable() and b"%00" not in scope["query_string"]:
             await self.router(scope, receive, finish)
         else:
-            error = ArmError("BadRequest", "The path holds control characters.")
+            error = ArmError("BadRequest", "The path or the query holds control characters.")
             await answers.arm_error(error)(scope, receive, finish)
         log_request(scope, status, time.perf_counter() - started)
 
 
-def _add_headers(headers: MutableHeaders, scope: Scope, request_id: str) -> None:
-    correlation = _request_header(scope, b"x-ms-correlation-request-id") or request_id
-    headers["x-ms-request-id"] = request_id
-    headers["x-ms-correlation-request-id"] = correlation if correlation.isprintable() else request_id
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    headers["x-ms-routing-request-id"] = f"LOCAL:{stamp}:{request_id}"
-    if _request_header(scope, b"x-ms-return-client-request-id").lower() == "true":
-        headers["x-ms-client-request-id"] = _request_header(scope, b"x-ms-client-request-id")
-    for name, value in SECURITY.items():
-        headers[name] = value
-    if "cache-control" not in headers:
-        for name, value in UNCACHED.items():
-            headers[name] = value
+def _add_headers(headers: list[tuple[bytes, bytes]], scope: Scope, request_id: str) -> None:
+    """Append to an answer's headers; none of these is one that a handler sets, but caching."""
+    asked = _request_headers(scope)
+    correlation = asked.get(b"x-ms-correlation-request-id") or request_id
+    if not correlation.isprintable():
+        correlation = request_id
+    headers += [
+        (b"x-ms-request-id", request_id.encode()),
+        (b"x-ms-correlation-request-id", correlation.encode("latin-1")),
+        (b"x-ms-routing-request-id", f"LOCAL:{_stamp.now()}:{request_id}".encode()),
+    ]
+    if asked.get(b"x-ms-return-client-request-id", "").lower() == "true":
+        client = asked.get(b"x-ms-client-request-id", "")
+        headers.append((b"x-ms-client-request-id", client.encode("latin-1")))
+    headers += SECURITY
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers += UNCACHED

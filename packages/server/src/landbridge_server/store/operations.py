@@ -29,7 +29,7 @@ class Operation(NamedTuple):
 
 def add(connection: Connection, operation: Operation) -> None:
     """Add an operation."""
-    connection.execute(operations.insert().values(**operation._asdict()))
+    connection.execute(operations.insert(), operation._asdict())
 
 
 def get(connection: Connection, operation_id: str) -> Operation | None:

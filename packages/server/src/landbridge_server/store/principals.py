@@ -79,7 +79,7 @@ def add(connection: Connection, principal: Principal) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: its user name, application or resource has one already.
     """
-    connection.execute(principals.insert().values(**principal._asdict()))
+    connection.execute(principals.insert(), principal._asdict())
 
 
 def get(connection: Connection, object_id: str) -> Principal | None:
@@ -128,7 +128,7 @@ def remove(connection: Connection, object_id: str) -> None:
 
 def add_credential(connection: Connection, credential: Credential) -> None:
     """Add a credential of a principal."""
-    connection.execute(credentials.insert().values(**credential._asdict()))
+    connection.execute(credentials.insert(), credential._asdict())
 
 
 def credentials_of(connection: Connection, object_id: str, kind: str) -> list[Credential]:

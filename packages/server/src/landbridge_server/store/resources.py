@@ -73,6 +73,7 @@ FILTERABLE = {
 }
 
 _GET = Prepared(select(resources).where(resources.c.key == bindparam("key")))
+_UPDATE = update(resources).where(resources.c.key == bindparam("old_key"))
 _EXISTS = Prepared(select(resources.c.key).where(resources.c.key == bindparam("key")))
 
 
@@ -90,9 +91,9 @@ def exists(connection: Connection, key: str) -> bool:
 def put(connection: Connection, row: Stored, tags: Mapping[str, str], *, is_new: bool) -> None:
     """Write a resource and its tags."""
     if is_new:
-        connection.execute(resources.insert().values(**row._asdict()))
+        connection.execute(resources.insert(), row._asdict())
     else:
-        connection.execute(update(resources).where(resources.c.key == row.key).values(**row._asdict()))
+        connection.execute(_UPDATE, {"old_key": row.key, **row._asdict()})
         connection.execute(resource_tags.delete().where(resource_tags.c.resource_key == row.key))
     if tags:
         connection.execute(
@@ -162,7 +163,7 @@ def _select(query: Query) -> Select[Any]:
 
 def find(connection: Connection, query: Query) -> list[Stored]:
     """Return a page of resources in the order of their keys."""
-    return [Stored(*row) for row in connection.execute(_select(query))]
+    return [Stored._make(row) for row in connection.execute(_select(query)).all()]
 
 
 def below(connection: Connection, key: str, types: Sequence[str] = ()) -> list[Stored]:

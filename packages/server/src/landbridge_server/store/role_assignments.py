@@ -58,7 +58,7 @@ def _below(scope_key: str) -> ColumnElement[bool]:
 
 def add(connection: Connection, assignment: Assignment) -> None:
     """Add an assignment."""
-    connection.execute(role_assignments.insert().values(**assignment._asdict()))
+    connection.execute(role_assignments.insert(), assignment._asdict())
 
 
 def get(connection: Connection, assignment_key: str) -> Assignment | None:

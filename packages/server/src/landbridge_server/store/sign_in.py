@@ -55,7 +55,7 @@ def _refresh_token(row: Sequence[Any] | None) -> RefreshToken | None:
 
 def add_refresh_token(connection: Connection, token: RefreshToken) -> None:
     """Add a refresh token."""
-    connection.execute(refresh_tokens.insert().values(**token._asdict()))
+    connection.execute(refresh_tokens.insert(), token._asdict())
 
 
 def refresh_token(connection: Connection, token_hash: str) -> RefreshToken | None:
@@ -117,7 +117,7 @@ def _device_code(row: Sequence[Any] | None) -> DeviceCode | None:
 
 def add_device_code(connection: Connection, code: DeviceCode) -> None:
     """Add a device code."""
-    connection.execute(device_codes.insert().values(**code._asdict()))
+    connection.execute(device_codes.insert(), code._asdict())
 
 
 def device_code(connection: Connection, device_code_hash: str) -> DeviceCode | None:
