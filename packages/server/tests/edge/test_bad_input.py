@@ -118,3 +118,53 @@ async def test_who_loses_access_while_the_body_is_on_its_way_is_refused(cloud):
         headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
     )
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$filter=name%20eq%20'%00'",
+        "$filter=tagName%20eq%20'%00'",
+        "$skiptoken=AA",
+        "$skiptoken=%00",
+        "$top=%00",
+    ],
+)
+async def test_a_nul_in_a_query_is_refused(arm, query):
+    await arm.group()
+    answer = await arm("GET", f"resources?{query}")
+    assert (answer.status_code, code(answer)) in {(400, "BadRequest"), (400, "InvalidParameter")}
+
+
+@pytest.mark.parametrize("body", [{"tags": {"a": "\0"}}, {"managedBy": "a\0"}, {"location": "\0"}])
+async def test_a_nul_in_a_body_is_refused(arm, body):
+    answer = await arm.group(**body)
+    assert (answer.status_code, code(answer)) == (400, "InvalidRequestContent")
+
+
+async def test_what_only_looks_like_a_nul_is_kept(arm):
+    answer = await arm.group(tags={"a": "\\u0000"})
+    assert answer.json()["tags"] == {"a": "\\u0000"}
+
+
+@pytest.mark.parametrize("field", ["client_id", "client_secret", "username", "refresh_token", "device_code"])
+@pytest.mark.parametrize("grant", ["client_credentials", "password", "refresh_token", "device_code"])
+async def test_a_nul_in_a_form_is_refused(cloud, grant, field):
+    form = {
+        "grant_type": grant,
+        "client_id": "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
+        "client_secret": "x",
+        "scope": f"{cloud.config.endpoints.audience}/.default",
+        "username": "a@b",
+        "password": "x",
+        "refresh_token": "x",
+        "device_code": "x",
+    }
+    answer = await cloud.client.post("/common/oauth2/v2.0/token", data=form | {field: "a\0b"})
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["error_codes"]
+
+
+async def test_a_nul_in_the_name_of_a_tenant_is_refused(cloud):
+    answer = await cloud.client.get("/a%00b/.well-known/openid-configuration")
+    assert answer.status_code == 400

@@ -68,9 +68,9 @@ def _text(body: object, name: str, default: str | None = None, most: int = TEXT_
     value = body.get(name, default) if isinstance(body, dict) else None
     if not isinstance(value, str) or len(value) > most:
         raise MalformedMessage(f"'{name}' must be a string of at most {most} characters.")
-    # JSON can spell half a surrogate pair, which no database and no file takes.
-    if not value.isascii() and value.encode(errors="replace").decode() != value:
-        raise MalformedMessage(f"'{name}' is not Unicode.")
+    # JSON can spell NUL and half a surrogate pair, which not every store takes.
+    if "\0" in value or (not value.isascii() and value.encode(errors="replace").decode() != value):
+        raise MalformedMessage(f"'{name}' holds what is no text.")
     return value
 
 

@@ -6,6 +6,7 @@ case-insensitive names, the caller, and a body that is read only when somebody w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,9 @@ from landbridge_wire.errors import ArmError
 
 DEPTH_LIMIT = 64
 """How deeply a body may be nested; what is deeper is refused, not crashed upon."""
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The only way in which JSON spells a character that not every store takes."""
 
 encode = msgspec.json.encode
 
@@ -84,6 +88,8 @@ def decode_object(content: bytes) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         reason = f"The request content was invalid and could not be deserialized: '{error}'."
         raise ArmError("InvalidRequestContent", reason) from error
+    if _NUL.search(content):
+        raise ArmError("InvalidRequestContent", "The request content was invalid: a text holds NUL.")
     if not isinstance(value, dict):
         raise ArmError(
             "InvalidRequestContent", "The request content was invalid: a JSON object was expected."

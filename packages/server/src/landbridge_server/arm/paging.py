@@ -43,9 +43,12 @@ def after(query: Mapping[str, str]) -> str:
     if not token:
         return ""
     try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
+        key = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise refusals.wrong_parameter("$skiptoken", "Follow the nextLink of the page before.") from error
+    if not key.isprintable():
+        raise refusals.wrong_parameter("$skiptoken", "Follow the nextLink of the page before.")
+    return key
 
 
 def next_link(call: Call, base: str, last: str) -> str:

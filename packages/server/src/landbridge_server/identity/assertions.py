@@ -109,7 +109,7 @@ def _certificate(connection: Connection, unverified_header: Mapping[str, Any], n
     thumbprint = unverified_header.get("x5t#S256")
     found = (
         machines.certificate_by_thumbprint(connection, thumbprint.rstrip("="))
-        if isinstance(thumbprint, str) and thumbprint.isascii()
+        if isinstance(thumbprint, str) and thumbprint.isascii() and thumbprint.isprintable()
         else None
     )
     if found is None or found.revoked_at is not None:

@@ -48,6 +48,8 @@ def parse(content_type: str, body: bytes) -> dict[str, str]:
         raise refuse(9002313, reason="The body is not a form of at most 64 fields in UTF-8.") from error
     found: dict[str, str] = {}
     for name, value in pairs:
+        if "\0" in value:
+            raise refuse(9002313, reason=f"The parameter '{name[:100]}' holds NUL.")
         if name in found:
             raise refuse(90100, name=name[:100])
         found[name] = value
@@ -83,7 +85,7 @@ def with_basic(form: dict[str, str], authorization: str) -> dict[str, str]:
         client_id, secret = (unquote_plus(part, errors="strict") for part in (client_id, secret))
     except (binascii.Error, ValueError) as error:
         raise refuse(9002313, reason="The Authorization header is malformed.") from error
-    if not colon or not client_id or not secret:
+    if not colon or not client_id or not secret or "\0" in client_id:
         raise refuse(9002313, reason="The Authorization header is malformed.")
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
         raise refuse(9002313, reason="The client is given in the header and in the body.")
