@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import signal
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -30,6 +31,7 @@ from landbridge_server.edge.routes import router
 from landbridge_server.edge.tls import ServerTls
 from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.http import FleetHttp
+from landbridge_server.fleet.node import Node
 from landbridge_server.fleet.presence import Presence, iso
 from landbridge_server.fleet.rendezvous import Rendezvous
 from landbridge_server.identity.authentication import Authenticator
@@ -48,13 +50,15 @@ from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
 from landbridge_server.store import machines, tenants
-from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.database import Connection, Database, StoreUnavailable
 from landbridge_server.store.tenants import Tenant
 from landbridge_wire.agent_api import Heartbeat
 
 logger = logging.getLogger("landbridge")
 
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 0.5
+"""Half of a second: other nodes learn of machines from what is flushed."""
+BEAT_SECONDS = 1.0
 RECHECK_SECONDS = 1.0
 """Half of the time within which access must end once it was taken away."""
 DELETION_SECONDS = 30.0
@@ -76,6 +80,7 @@ class ControlPlane:
         self.config = config
         self.clock = clock
         self.endpoints = config.endpoints
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.db = Database(config.database_url)
         try:
             self.db.migrate()
@@ -110,7 +115,7 @@ class ControlPlane:
 
     def _open_fleet(self) -> None:
         self.access = Access(self.db)
-        self.presence = Presence()
+        self.presence = Presence(uuid.uuid4().hex if self.db.shared else "")
         with self.db.reading() as connection:
             self.presence.load(machines.all_seen(connection), machines.expiries(connection))
         self.relay = RelayCredentials(self._relay_key, self.endpoints.relay)
@@ -119,6 +124,15 @@ class ControlPlane:
         self.broker.on_listener_up = self.rendezvous.listener_up
         self.broker.on_listener_down = self.rendezvous.listener_down
         self.broker.offline_since = self.rendezvous.offline_since
+        self.node = self._open_node() if self.db.shared else None
+
+    def _open_node(self) -> Node:
+        """Be one of the nodes that share the store."""
+        self.broker.base = self.config.rendezvous_base
+        address = self.broker.base or f"wss://{self.endpoints.relay}"
+        node = Node(self.db, self.presence, self.rendezvous, self.broker, address, self.clock)
+        self.broker.neighbours = node
+        return node
 
     def _open_resources(self) -> None:
         deletions = Task("delete_groups", self._delete_groups, DELETION_SECONDS)
@@ -139,6 +153,7 @@ class ControlPlane:
             [
                 deletions,
                 Task("flush_presence", FlushPresence(self.db, self.presence), FLUSH_SECONDS),
+                *(self._node_tasks(self.node) if self.node else ()),
                 Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),
                 Task("renew_certificate", self._renew_certificate, RENEWAL_SECONDS),
             ]
@@ -155,6 +170,11 @@ class ControlPlane:
         self.fleet = FleetHttp(self.db, enrollments, self.presence, self.relay, self.endpoints, self.clock)
         self.broker.on_heartbeat = self._heartbeat
 
+    def _node_tasks(self, node: Node) -> list[Task]:
+        news, mail = Task("news", node.news, BEAT_SECONDS), Task("mail", node.mail, BEAT_SECONDS)
+        node.news_wanted, node.mail_wanted = news.wake, mail.wake
+        return [Task("beat", node.beat, BEAT_SECONDS), news, mail]
+
     async def _delete_groups(self) -> None:
         await self._delete_groups_task()
 
@@ -164,13 +184,17 @@ class ControlPlane:
 
     def _machine_removed(self, machine_key: str, principal_id: str) -> None:
         self.presence.forget(machine_key)
+        self.fleet.forget(machine_key)
         self.broker.close(hybrid_connection_path(principal_id))
 
     def _heartbeat(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         machine_key = self.rendezvous.machine_key(path)
         if machine_key is None:
             return None
-        return self.fleet.beat(machine_key, Heartbeat.from_json(body)).to_json()
+        try:
+            return self.fleet.beat(machine_key, Heartbeat.from_json(body)).to_json()
+        except StoreUnavailable:
+            return None  # noted in memory; whether facts are wanted can wait
 
     def assign_role(
         self, connection: Connection, principal_id: str, principal_type: str, role: str, scope: str
@@ -202,6 +226,14 @@ class ControlPlane:
 
     async def _recheck_sessions(self) -> None:
         self.broker.recheck()
+
+    async def leave(self) -> None:
+        """Tell the other nodes, where there are any, that this one stops."""
+        if self.node:
+            try:
+                await self.node.leave()
+            except StoreUnavailable as error:
+                logger.warning("the other nodes could not be told", extra={"fields": {"reason": str(error)}})
 
     def close(self) -> None:
         """Finish the running write and close the store."""
@@ -280,6 +312,7 @@ async def listening(plane: ControlPlane, address: Address) -> AsyncIterator[List
         OSError: an address cannot be bound.
     """
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(plane.leave)
         context = plane.tls.context
         opened = await stack.enter_async_context(
             open_listener(plane.application, plane.broker, context, address.host, address.port, plane.clock)
@@ -291,11 +324,14 @@ async def listening(plane: ControlPlane, address: Address) -> AsyncIterator[List
             )
         stack.callback(plane.broker.shut_down)
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(plane.driver.run())
+            running = [tasks.create_task(plane.driver.run())]
+            if plane.node:
+                running.append(tasks.create_task(plane.node.listen()))
             try:
                 yield opened
             finally:
-                running.cancel()
+                for one in running:
+                    one.cancel()
         await plane.settle()
 
 

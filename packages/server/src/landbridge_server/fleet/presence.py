@@ -38,10 +38,16 @@ def iso(now: float) -> str:
 
 
 class Presence:
-    """The memory of one control plane. Not thread-safe: it belongs to the event loop."""
+    """The memory of one control plane. Not thread-safe: it belongs to the event loop.
 
-    def __init__(self) -> None:
+    ``node`` names this node among several; each row says which node holds the control
+    channel. The node that a machine came to last writes its row.
+    """
+
+    def __init__(self, node: str = "") -> None:
         """Begin without any machine."""
+        self.node = node
+        self._elsewhere: dict[str, str] = {}
         self._states: dict[str, _State] = {}
         self._open: dict[str, int] = {}
         self._expires: dict[str, float] = {}
@@ -62,6 +68,7 @@ class Presence:
         """Note that a control channel was opened."""
         was = self.status(machine_key, now)[0]
         self._open[machine_key] = self._open.get(machine_key, 0) + 1
+        self._elsewhere.pop(machine_key, None)
         state = self._touch(machine_key, now)
         state.departed_at = None
         if was != "Connected":
@@ -97,7 +104,7 @@ class Presence:
         state = self._states.get(machine_key)
         if state is None:
             return "AwaitingConnection", 0.0
-        if self._open.get(machine_key):
+        if machine_key in self._open or machine_key in self._elsewhere:
             return "Connected", state.changed_at
         end = state.last_seen + STALE if state.departed_at is None else state.departed_at + GRACE
         if now <= end:
@@ -119,7 +126,57 @@ class Presence:
         """Drop a machine that was removed."""
         self._states.pop(machine_key, None)
         self._open.pop(machine_key, None)
+        self._elsewhere.pop(machine_key, None)
         self._expires.pop(machine_key, None)
+
+    # -- other nodes
+
+    def holder(self, machine_key: str) -> str | None:
+        """Return the other node that holds the machine's control channel, if one does."""
+        return self._elsewhere.get(machine_key)
+
+    def departed_at(self, machine_key: str) -> float:
+        """Return when the machine's last control channel closed; 0 while one is open, or never was."""
+        state = self._states.get(machine_key)
+        return (state.departed_at or 0.0) if state else 0.0
+
+    def machines(self) -> list[str]:
+        """Return the keys of all machines that were heard from."""
+        return list(self._states)
+
+    def merge(self, rows: Iterable[Seen], expiries: dict[str, float], now: float) -> None:
+        """Take over what any node wrote; what only we know yet is kept and written again."""
+        for row in rows:
+            self._merge(row, now)
+        for machine_key, not_after in expiries.items():
+            self.issued(machine_key, not_after)
+
+    def _merge(self, row: Seen, now: float) -> None:
+        key = row.machine_key
+        state = self._states.get(key)
+        if state is not None and key in self._open:
+            # Another node that holds it too came later. Once that one has lost it, it is ours.
+            state.dirty = state.dirty or row.holder is None
+            return
+        if row.holder and row.holder != self.node:
+            self._elsewhere[key] = row.holder
+        else:
+            self._elsewhere.pop(key, None)
+        if state is not None and state.dirty and state.last_seen >= row.last_seen:
+            return
+        departed_at, ours = row.departed_at, bool(row.holder) and row.holder == self.node
+        if ours and departed_at is None:
+            departed_at = now  # an older row of ours: the channel is closed
+        self._states[key] = _State(
+            row.last_seen, departed_at, row.status_changed_at, row.agent_version, dirty=ours
+        )
+
+    def claim(self) -> None:
+        """Write again every machine that we hold: the others had given us up."""
+        for machine_key in self._open:
+            self._states[machine_key].dirty = True
+
+    # -- for the flush
 
     def take_dirty(self, most: int) -> list[Seen]:
         """Return up to ``most`` rows that changed since they were last taken."""
@@ -129,10 +186,14 @@ class Presence:
                 break
             if state.dirty:
                 state.dirty = False
-                batch.append(
-                    Seen(key, state.last_seen, state.departed_at, state.changed_at, state.agent_version)
-                )
+                batch.append(self._row(key, state))
         return batch
+
+    def _row(self, key: str, state: _State) -> Seen:
+        holder = self.node if key in self._open else self._elsewhere.get(key)
+        return Seen(
+            key, state.last_seen, state.departed_at, state.changed_at, state.agent_version, holder or None
+        )
 
     def put_back(self, batch: Iterable[Seen]) -> None:
         """Mark rows as changed again, after a flush that failed."""

@@ -28,10 +28,11 @@ class Rendezvous:
         self.access = access
         self.presence = presence
         self.clock = clock
+        self._standing: dict[str, str] = {}
 
     def machine_key(self, path: str) -> str | None:
         """Return the key of the machine that owns a hybrid connection."""
-        return self.db.read(lambda connection: _machine_key(connection, path))
+        return self._standing.get(path) or self.db.read(lambda connection: _machine_key(connection, path))
 
     def entity(self, path: str) -> str | None:
         """Return the machine's object id; None if it is not there or disabled."""
@@ -73,11 +74,12 @@ class Rendezvous:
     def listener_up(self, path: str) -> None:
         """Note that a machine's control channel was opened."""
         if machine_key := self.machine_key(path):
+            self._standing[path] = machine_key  # its departure is noted even while the store is away
             self.presence.arrived(machine_key, self.clock())
 
     def listener_down(self, path: str) -> None:
         """Note that a machine's control channel was closed."""
-        if machine_key := self.machine_key(path):
+        if machine_key := self._standing.pop(path, None):
             self.presence.departed(machine_key, self.clock())
 
 

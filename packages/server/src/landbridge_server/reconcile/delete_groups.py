@@ -50,6 +50,9 @@ class DeleteGroups:
         effects = Effects()
 
         def work(connection: Connection) -> bool:
+            now = stored_operations.get(connection, operation.operation_id)
+            if now is None or now.status != stored_operations.IN_PROGRESS:
+                return False  # another node was faster: the name may be in use again
             group = operation.target_id.lower()
             query = Query(subscription_id=operation.subscription_id, tracked=True, below=group, limit=BATCH)
             rows = resources.find(connection, query)

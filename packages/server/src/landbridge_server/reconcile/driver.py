@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from landbridge_server.store.database import StoreUnavailable
+
 logger = logging.getLogger("landbridge")
 
 
@@ -52,6 +54,9 @@ class Driver:
             task.woken.clear()
             try:
                 await task.run()
+            except StoreUnavailable as error:
+                reason = {"task": task.name, "reason": str(error)}
+                logger.warning("task waits for the store", extra={"fields": reason})
             except Exception as error:
                 logger.error("task failed", exc_info=error, extra={"fields": {"task": task.name}})
             try:

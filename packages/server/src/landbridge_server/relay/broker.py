@@ -8,69 +8,22 @@ A machine whose listener left a moment ago is waited for, then the answer is 404
 from __future__ import annotations
 
 import asyncio
-import secrets
 import uuid
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from landbridge_server.relay import sas
 from landbridge_server.relay.directory import RelayDirectory
 from landbridge_server.relay.limits import Limits
+from landbridge_server.relay.neighbours import Alone, Neighbours
+from landbridge_server.relay.pending import Pending, Refusal
 from landbridge_server.relay.sockets import ControlSocket, DataSocket
 from landbridge_wire import hybrid_connections as wire
 from landbridge_wire import websocket
 
 RECHECKED_AT_ONCE = 20
 """Machines whose senders are looked at in one turn of the loop: each costs some point reads."""
-
-
-class Refusal(Exception):
-    """An opening request is answered with this status and reason instead of a 101."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
-class Sender(Protocol):
-    """A sender whose 101 has not been sent yet."""
-
-    @property
-    def transport(self) -> asyncio.Transport:
-        """Its transport, which goes to the session."""
-        ...
-
-    def switch(self, protocol: str) -> None:
-        """Send its 101, naming ``protocol`` if it had offered that."""
-        ...
-
-    def replay(self) -> None:
-        """Give what it sent too early to the transport's new protocol."""
-        ...
-
-    def refuse(self, status: int, reason: str) -> None:
-        """Answer it with a status and end it."""
-        ...
-
-
-class Pending:
-    """A sender that waits for a listener. ``rendezvous`` is its secret, single-use address."""
-
-    __slots__ = ("headers", "id", "path", "query", "remote", "rendezvous", "sender", "suffix", "timer", "who")
-
-    def __init__(self, path: str, suffix: str, target: wire.Target, who: str, sender: Sender) -> None:
-        self.path = path
-        self.suffix = suffix
-        self.query = target.query
-        self.id = target.id[:128] or str(uuid.uuid4())
-        self.who = who
-        self.sender = sender
-        self.headers: dict[str, str] = {}
-        self.remote = ("", 0)
-        self.rendezvous = secrets.token_urlsafe(32)
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class Session:
@@ -109,6 +62,8 @@ class Broker:
         self.on_listener_down: Callable[[str], None] = lambda path: None
         self.on_heartbeat: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda path, body: None
         self.offline_since: Callable[[str], float | None] = lambda path: None
+        self.neighbours: Neighbours = Alone()
+        self.base = ""  # wss://host:port of this node, if the name that listeners use may lead elsewhere
         self._directory = directory
         self._master = master
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -238,7 +193,7 @@ class Broker:
             self._left.pop(listener.path, None)
             self.on_listener_up(listener.path)
         for pending in list(self._waiting.get(listener.path, ())):
-            if pending.rendezvous not in self._pending:
+            if pending.abroad or pending.rendezvous not in self._pending:
                 self._offer(pending)
 
     def detach(self, listener: ControlSocket) -> None:
@@ -305,29 +260,68 @@ class Broker:
         self._waiting_total += 1
         if self._offer(pending):
             return
-        if self.clock() - self._left.get(path, self._started) >= limits.recent:
+        left = max(self._left.get(path, self._started), self.neighbours.left_at(path))
+        if self.clock() - left >= limits.recent:
             self.forget(pending)
             raise Refusal(404, self.not_there(path, self.offline_since(path)))
-        loop = asyncio.get_running_loop()
-        pending.timer = loop.call_later(limits.hold, self._gone, pending)
+        self._hold(pending)
+
+    def _hold(self, pending: Pending) -> None:
+        """Let a sender wait for a listener to come."""
+        if pending.timer is not None:
+            pending.timer.cancel()
+        pending.timer = asyncio.get_running_loop().call_later(self.limits.hold, self._gone, pending)
 
     def _offer(self, pending: Pending) -> bool:
-        """Send ``accept`` to the newest listener that takes it.
+        """Send ``accept`` to the newest listener that takes it, here or at another node.
 
         The newest: an older one may be the dead end of a connection that was cut.
         """
+        here = any(
+            listener.send(self._accept(pending, self.base or listener.base))
+            for listener in reversed(self._listeners.get(pending.path, []))
+        )
+        if not here:
+            text = self._accept(pending, self.neighbours.base)
+            if not self.neighbours.offer(pending.path, pending.rendezvous, text):
+                return False
+        if pending.timer is not None:
+            pending.timer.cancel()
+        pending.abroad = not here
+        self._pending[pending.rendezvous] = pending
+        loop = asyncio.get_running_loop()
+        pending.timer = loop.call_later(self.limits.rendezvous, self._late, pending)
+        return True
+
+    def _accept(self, pending: Pending, base: str) -> str:
+        """Return the message that makes a machine dial ``base`` for a sender that waits there."""
         path = f"{pending.path}/{pending.suffix}" if pending.suffix else pending.path
-        for listener in reversed(self._listeners.get(pending.path, [])):
-            address = wire.address(listener.base, path, wire.ACCEPT, pending.rendezvous, pending.query)
-            remote = pending.remote if pending.remote[0] else None
-            if listener.send(wire.accept_message(address, pending.id, pending.headers, remote)):
-                if pending.timer is not None:
-                    pending.timer.cancel()
-                self._pending[pending.rendezvous] = pending
-                loop = asyncio.get_running_loop()
-                pending.timer = loop.call_later(self.limits.rendezvous, self._late, pending)
-                return True
-        return False
+        address = wire.address(base, path, wire.ACCEPT, pending.rendezvous, pending.query)
+        remote = pending.remote if pending.remote[0] else None
+        return wire.accept_message(address, pending.id, pending.headers, remote)
+
+    # -- other nodes
+
+    def hand_over(self, path: str, accept: str) -> bool:
+        """Send another node's ``accept`` to our newest listener; False if none takes it."""
+        return any(listener.send(accept) for listener in reversed(self._listeners.get(path, [])))
+
+    def declined(self, rendezvous: str) -> None:
+        """Hold a sender whose machine was not where we thought: it should come back soon."""
+        pending = self._pending.get(rendezvous)
+        if pending is not None and pending.abroad:
+            del self._pending[rendezvous]
+            self._hold(pending)
+
+    def offer_again(self) -> None:
+        """Offer those who are held once more: there is news of where machines are."""
+        for pending in [one for waiting in self._waiting.values() for one in waiting]:
+            if pending.rendezvous not in self._pending:
+                self._offer(pending)
+
+    def paths(self) -> list[str]:
+        """Return where control channels stand."""
+        return list(self._listeners)
 
     def _gone(self, pending: Pending) -> None:
         self._refuse(pending, 404, self.not_there(pending.path, self.offline_since(pending.path)))

@@ -12,9 +12,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from landbridge_server.relay.broker import Broker, Pending, Refusal
+from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.names import split_entity
+from landbridge_server.relay.pending import Pending, Refusal
 from landbridge_server.relay.sockets import ControlSocket, peer_of
+from landbridge_server.store.database import StoreUnavailable
 from landbridge_wire import hybrid_connections as wire
 from landbridge_wire import upgrade
 
@@ -71,6 +73,9 @@ class Doorkeeper(asyncio.Protocol):
             actions[target.action](target)
         except Refusal as refusal:
             self._refuse_later(refusal) if hold else self.refuse(refusal.status, refusal.reason)
+        except StoreUnavailable:
+            lost = Refusal(503, "The control plane cannot reach its database. Try again in a moment.")
+            self._refuse_later(lost) if hold else self.refuse(lost.status, lost.reason)
 
     def _read_head(self) -> wire.Target:
         try:

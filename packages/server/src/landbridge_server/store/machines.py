@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from landbridge_server.store import notices, settings
 from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import certificates, machines, presence
+
+PRESENCE_VERSION = "presence_version"
 
 
 class Machine(NamedTuple):
@@ -35,13 +38,25 @@ class Certificate(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """When a machine was last heard from."""
+    """When a machine was last heard from, and which node holds its control channel, if any.
+
+    ``holder`` stays empty where there is only one node.
+    """
 
     machine_key: str
     last_seen: float
     departed_at: float | None
     status_changed_at: float
     agent_version: str
+    holder: str | None = None
+
+
+class News(NamedTuple):
+    """Presence that was written since a version, and up to which version that was."""
+
+    version: int
+    seen: list[Seen]
+    expiries: dict[str, float]
 
 
 def _machine(row: Sequence[Any] | None) -> Machine | None:
@@ -103,11 +118,12 @@ def remove(connection: Connection, machine_key: str) -> None:
     connection.execute(certificates.delete().where(certificates.c.principal_id == machine.principal_id))
     connection.execute(presence.delete().where(presence.c.machine_key == machine_key))
     connection.execute(machines.delete().where(machines.c.machine_key == machine_key))
+    notices.post(connection, "removed", machine=machine_key, principal=machine.principal_id)
 
 
 def add_certificate(connection: Connection, certificate: Certificate) -> None:
     """Record a certificate; from now on an assertion made with its key is believed."""
-    connection.execute(certificates.insert().values(**certificate._asdict()))
+    connection.execute(certificates.insert(), certificate._asdict())
 
 
 def certificate_by_thumbprint(connection: Connection, thumbprint: str) -> Certificate | None:
@@ -127,15 +143,15 @@ def newest_certificate(connection: Connection, principal_id: str) -> Certificate
     return Certificate(*row) if row is not None else None
 
 
-def expiries(connection: Connection) -> dict[str, float]:
-    """Return for each machine key the end of its newest certificate."""
-    rows = connection.execute(
-        select(machines.c.machine_key, certificates.c.not_after).join(
-            certificates, certificates.c.principal_id == machines.c.principal_id
-        )
+def expiries(connection: Connection, machine_keys: Iterable[str] | None = None) -> dict[str, float]:
+    """Return the end of the newest certificate of every machine, or of these, by machine key."""
+    query = select(machines.c.machine_key, certificates.c.not_after).join(
+        certificates, certificates.c.principal_id == machines.c.principal_id
     )
+    if machine_keys is not None:
+        query = query.where(machines.c.machine_key.in_(list(machine_keys)))
     newest: dict[str, float] = {}
-    for key, not_after in rows:
+    for key, not_after in connection.execute(query):
         newest[key] = max(newest.get(key, 0.0), not_after)
     return newest
 
@@ -151,9 +167,36 @@ def prune_certificates(connection: Connection, principal_id: str, now: float, ke
     connection.execute(certificates.delete().where(certificates.c.serial.in_(stale)))
 
 
+_SEEN = select(*(presence.c[name] for name in Seen._fields))
+
+
 def all_seen(connection: Connection) -> list[Seen]:
     """Return the presence of every machine, for the start of the control plane."""
-    return [Seen(*row) for row in connection.execute(select(presence))]
+    return [Seen(*row) for row in connection.execute(_SEEN)]
+
+
+def next_version(connection: Connection) -> int:
+    """Return the next version of presence; writers take turns, so versions commit in order."""
+    version = int(settings.get(connection, PRESENCE_VERSION) or 0) + 1
+    settings.put(connection, PRESENCE_VERSION, str(version))
+    return version
+
+
+def news(connection: Connection, version: int) -> News:
+    """Return what was written after ``version``; 0 returns everything."""
+    latest = int(settings.get(connection, PRESENCE_VERSION) or 0)
+    if latest == version:
+        return News(version, [], {})
+    seen = [Seen(*row) for row in connection.execute(_SEEN.where(presence.c.version > version))]
+    few = [one.machine_key for one in seen] if version else None
+    return News(latest, seen, expiries(connection, few))
+
+
+def by_principals(connection: Connection) -> dict[str, str]:
+    """Return the keys of all machines by the object id of their managed identity."""
+    return {
+        row[0]: row[1] for row in connection.execute(select(machines.c.principal_id, machines.c.machine_key))
+    }
 
 
 def save_seen(connection: Connection, batch: Iterable[Seen]) -> None:
@@ -166,4 +209,6 @@ def save_seen(connection: Connection, batch: Iterable[Seen]) -> None:
     connection.execute(
         presence.delete().where(presence.c.machine_key.in_([seen.machine_key for seen in alive]))
     )
-    connection.execute(presence.insert(), [seen._asdict() for seen in alive])
+    version = next_version(connection)
+    connection.execute(presence.insert(), [seen._asdict() | {"version": version} for seen in alive])
+    notices.post(connection, "presence")

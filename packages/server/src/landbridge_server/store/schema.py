@@ -6,7 +6,7 @@ neighbour, because ARM compares names without case and gives back the caller's c
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -195,6 +195,29 @@ presence = Table(
     Column("departed_at", Float),  # when the control channel closed, empty while it is open
     Column("status_changed_at", Float, nullable=False),
     Column("agent_version", NAME, nullable=False),
+    Column("holder", NAME),  # the node that holds the control channel, when nodes share the store
+    Column("version", BigInteger, nullable=False, server_default="0"),  # grows with every write
+    Index("presence_by_version", "version"),
+)
+
+# The nodes that serve this cloud together; empty when there is only one, on SQLite.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node_id", NAME, primary_key=True),
+    Column("address", NAME, nullable=False),  # for people: where its machines meet their callers
+    Column("beat_at", Float, nullable=False),  # by the database's clock: the lease
+    Column("clock_at", Float, nullable=False),  # the same moment by the node's own clock
+)
+
+# What one node asks another; a row lives for milliseconds.
+mail = Table(
+    "mail",
+    metadata,
+    Column("mail_id", NAME, primary_key=True),
+    Column("recipient", NAME, nullable=False, index=True),  # node id
+    Column("body", Text, nullable=False),  # JSON; holds secrets
+    Column("sent_at", Float, nullable=False),
 )
 
 certificates = Table(
