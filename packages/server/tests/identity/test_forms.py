@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from landbridge_server.identity import forms
 from landbridge_server.identity.errors import OAuthError
 
-texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=50)
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=50)
 
 
 def basic(client_id: str, secret: str) -> str:
@@ -18,7 +18,7 @@ def basic(client_id: str, secret: str) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-@given(st.dictionaries(texts, texts.filter(lambda text: "\0" not in text), max_size=20))
+@given(st.dictionaries(texts, texts, max_size=20))
 def test_a_form_reads_back_as_it_was_sent(form):
     assert forms.parse("application/x-www-form-urlencoded; charset=UTF-8", urlencode(form).encode()) == form
 
