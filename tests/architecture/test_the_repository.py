@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_module_is_a_box_of_odds_and_ends(path: Path) -> None:
     assert not {"utils", "util", "helpers", "helper", "common", "misc"} & {path.stem, *path.parent.parts}
+
+
+@pytest.mark.parametrize("path", sorted(CLONE.glob("packages/wire/src/**/*.py")), ids=name_of)
+def test_wire_does_no_io_reads_no_clock_and_needs_nothing_else(path: Path) -> None:
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            named |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            named.add(str(node.module).partition(".")[0])
+    assert named <= sys.stdlib_module_names | {"landbridge_wire"}
+    assert not named & {"asyncio", "datetime", "io", "os", "pathlib", "socket", "ssl", "subprocess", "time"}
 
 
 def test_no_tracked_file_names_the_machine_it_was_written_on() -> None:
