@@ -71,6 +71,7 @@ class FleetHttp:
         self.relay = relay
         self.endpoints = endpoints
         self.clock = clock
+        self._facts: dict[str, str] = {}
 
     async def enroll(self, request: Request) -> Response:
         """Answer 201 with the machine's identity and certificate."""
@@ -120,9 +121,22 @@ class FleetHttp:
     def beat(self, machine_key: str, message: agent_api.Heartbeat) -> agent_api.HeartbeatReply:
         """Note a heartbeat, whichever way it came, and say whether the facts are wanted."""
         self.presence.heartbeat(machine_key, message.agentVersion, self.clock())
+        return agent_api.HeartbeatReply(factsWanted=not self._known(machine_key, message.factsDigest))
+
+    def _known(self, machine_key: str, digest: str) -> bool:
+        """Say whether we hold these facts. Only a yes is remembered, and for one digest a machine."""
+        if self._facts.get(machine_key) == digest:
+            return True
         row = self.db.read(lambda connection: machines.get(connection, machine_key))
-        known = row is not None and row.facts_digest == message.factsDigest
-        return agent_api.HeartbeatReply(factsWanted=not known)
+        if row is None or row.facts_digest != digest:
+            self._facts.pop(machine_key, None)
+            return False
+        self._facts[machine_key] = digest
+        return True
+
+    def forget(self, machine_key: str) -> None:
+        """Drop what is remembered of a machine that was removed."""
+        self._facts.pop(machine_key, None)
 
     async def facts(self, request: Request) -> Response:
         """Answer 204 once what the machine reports about itself is stored."""
