@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Sequence
 
@@ -59,10 +60,8 @@ def _measure(cloud: Cloud, size: int, effort: Effort) -> dict[str, float]:
 
 
 def _token(cloud: Cloud, number: int) -> str:
-    """Return the continuation that begins in the middle, as the server itself gave it for a small page."""
-    from landbridge_server.arm.paging import skiptoken
-
-    return skiptoken(cloud.path(number).lower())
+    """Return the continuation that begins after a machine, as a nextLink would have it."""
+    return base64.urlsafe_b64encode(cloud.path(number).lower().encode()).decode().rstrip("=")
 
 
 def _cpu(cloud: Cloud, asks: Sequence[Ask], effort: Effort) -> float:
