@@ -186,6 +186,12 @@ class Config:
     def _relay(self, host: str, port: int) -> str:
         if self.relay_host:
             return self.relay_host
+        own = self.relay_listen or self.listen
+        if ":" in host or (host == "localhost" and own.host == "::1"):
+            raise ConfigError(
+                "Clients build the relay's name from two parts around a dot, which an IPv6 address has not: "
+                "give a name with --relay-host NAME:PORT."
+            )
         return str(Address(host, self.relay_listen.port if self.relay_listen else port))
 
     def server_names(self) -> tuple[str, ...]:

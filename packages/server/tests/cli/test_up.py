@@ -60,8 +60,10 @@ def test_the_external_url_decides_the_names_and_is_covered_by_the_certificate():
     assert {"cloud.example.org", "localhost", "127.0.0.1", "::1"} <= set(config.server_names())
 
 
-def test_an_ipv6_address_stands_in_brackets():
-    assert settings("--listen", "[::1]:9443").listen == Address("::1", 9443)
+def test_an_ipv6_address_stands_in_brackets_and_needs_a_name_for_the_relay():
+    config = settings("--listen", "[::1]:9443", "--relay-host", "relay.example:9443")
+    assert config.listen == Address("::1", 9443)
+    assert config.endpoints.relay == "relay.example:9443"
 
 
 def test_audiences_are_accepted_with_and_without_a_final_slash():
@@ -80,6 +82,8 @@ def test_audiences_are_accepted_with_and_without_a_final_slash():
         ("--listen", "127.0.0.1:99999"),
         ("--listen", "::1:9443"),
         ("--listen", "[::1:9443"),
+        ("--listen", "[::1]:9443"),
+        ("--external-url", "https://[2001:db8::1]:9443"),
         ("--external-url", "https://cloud.example:port"),
         ("--external-url", "https://[::1"),
         ("--external-url", "https://user:word@cloud.example"),
