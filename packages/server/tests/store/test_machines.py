@@ -72,4 +72,5 @@ def test_presence_is_replaced_by_newer_presence(connection):
 def test_facts_and_enrolment_are_kept(connection):
     machines.set_facts(connection, "m1", '{"a":1}', "digest")
     machines.set_enrolled(connection, "m1", 5.0)
-    assert machines.many(connection, ["m1", "x"])["m1"] == ("m1", "p1", "vm1", 5.0, '{"a":1}', "digest")
+    assert machines.get(connection, "m1") == ("m1", "p1", "vm1", 5.0, '{"a":1}', "digest")
+    assert machines.facts_of(connection, ["m1", "x"]) == {"m1": '{"a":1}'}

@@ -13,6 +13,7 @@ routes that the providers bring along; their handlers ask the gate themselves.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 
@@ -56,6 +57,7 @@ class Dispatch:
         for pattern, methods in routes.items():
             parts = pattern.split("/")
             self._routes.setdefault(len(parts), []).append((parts, methods))
+        self._pages = asyncio.Semaphore(1)
         self._resolve = lru_cache(maxsize=8192)(self._resolved)
 
     async def answer(self, call: Call) -> Answer:
@@ -148,10 +150,19 @@ class Dispatch:
         if call.method not in kind.verbs or (reference.id.collection and call.method != "GET"):
             raise refusals.method_refused(call.method, kind.full_type)
         if reference.id.collection:
+            return await self._page(call, kind, reference)
+        return await self._item(call, kind, reference)
+
+    async def _page(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
+        """Answer with a page: one after the other, with a turn for everybody else in between.
+
+        A full page takes the event loop for some milliseconds; several in a row would add up.
+        """
+        async with self._pages:
+            await asyncio.sleep(0)
             return self.engine.db.read(
                 lambda connection: self.reading.collection(connection, call, kind, reference)
             )
-        return await self._item(call, kind, reference)
 
     async def _item(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
         needed = kind.action(_VERBS[call.method])

@@ -60,7 +60,10 @@ def next_link(call: Call, base: str, last: str) -> str:
 
 def page(items: Sequence[bytes], link: str = "") -> Answer:
     """Return a list whose items are JSON already; no ``nextLink`` at the end, never an empty one."""
-    body = b'{"value":[' + b",".join(items) + b"]"
-    if link:
-        body += b',"nextLink":"' + link.encode() + b'"'
-    return Answer(200, body + b"}")
+    # One join: a page may have megabytes, and each further + would copy them.
+    tail = b'],"nextLink":"' + link.encode() + b'"}' if link else b"]}"
+    if not items:
+        return Answer(200, b'{"value":[' + tail)
+    first, last = b'{"value":[' + items[0], items[-1] + tail
+    body = b",".join([first, *items[1:-1], last]) if len(items) > 1 else first + tail
+    return Answer(200, body)

@@ -92,10 +92,11 @@ def by_principal(connection: Connection, principal_id: str) -> Machine | None:
     )
 
 
-def many(connection: Connection, machine_keys: Iterable[str]) -> dict[str, Machine]:
-    """Return the machines of these keys, for a page of a list."""
-    rows = connection.execute(select(machines).where(machines.c.machine_key.in_(list(machine_keys))))
-    return {row[0]: Machine(*row) for row in rows}
+def facts_of(connection: Connection, machine_keys: Iterable[str]) -> dict[str, str]:
+    """Return what the agents of these machines reported, by machine key, for a page of a list."""
+    query = select(machines.c.machine_key, machines.c.facts)
+    rows = connection.execute(query.where(machines.c.machine_key.in_(list(machine_keys)))).all()
+    return {row[0]: row[1] for row in rows}
 
 
 def set_enrolled(connection: Connection, machine_key: str, now: float) -> None:

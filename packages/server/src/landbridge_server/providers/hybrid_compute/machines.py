@@ -189,9 +189,7 @@ class Machines(ResourceType):
             found = machines.get(connection, rows[0].key)
             facts = {found.machine_key: found.facts} if found else {}
         else:
-            facts = {
-                key: one.facts for key, one in machines.many(connection, [row.key for row in rows]).items()
-            }
+            facts = machines.facts_of(connection, [row.key for row in rows])
         return [self._shown(row, facts.get(row.key, "{}")) for row in rows]
 
     def _shown(self, row: Stored, facts: str) -> bytes:
@@ -199,7 +197,7 @@ class Machines(ResourceType):
         properties: dict[str, Any] = _decode(document["properties"])
         reported = _decode(facts)
         written = properties.get("osProfile")
-        properties.update((name, value) for name, value in reported.items() if name in REPORTED)
+        properties.update({name: value for name, value in reported.items() if name in REPORTED})
         if "osProfile" in reported:
             properties["osProfile"] = _os_profile(reported["osProfile"], written)
         status, since = self.presence(row.key)
