@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+import postgresql_server
 from landbridge_server.config import Config
 from landbridge_server.identity import bootstrap, directory
 from landbridge_server.identity.authentication import Authenticator
@@ -71,11 +73,13 @@ def _routes(identity: IdentityHttp) -> list[Route]:
 class Cloud:
     """The token service in process, and what a client of it does."""
 
-    def __init__(self, folder: Path, keys_folder: Path, first: bootstrap.FirstStart, other: str) -> None:
+    def __init__(
+        self, folder: Path, keys_folder: Path, first: bootstrap.FirstStart, other: str, store: str = ""
+    ) -> None:
         self.clock = Clock()
         self.first = first
         self.other_tenant = other
-        self.config = Config(folder)
+        self.config = Config(folder, store=store)
         self.endpoints = self.config.endpoints
         self.db = Database(self.config.database_url)
         self.keys = SigningKeys.open(keys_folder, self.clock)
@@ -180,13 +184,31 @@ def made(tmp_path_factory, keys_folder):
     return folder, first, other
 
 
-@pytest.fixture
-def cloud(tmp_path, made, keys_folder):
+def _copy(made, url):
+    """Copy the rows of a store into an empty one of the other kind."""
+    source, target = Database(Config(made).database_url), Database(url)
+    with source.reading() as reading, target.writing() as writing:
+        for table in metadata.sorted_tables:
+            if rows := [row._asdict() for row in reading.execute(table.select())]:
+                writing.execute(table.insert(), rows)
+    source.close()
+    target.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def cloud(request, tmp_path, made, keys_folder):
     folder, first, other = made
-    shutil.copy(folder / "landbridge.db", tmp_path / "landbridge.db")
-    found = Cloud(tmp_path, keys_folder, first, other)
-    yield found
-    found.db.close()
+    with ExitStack() as stack:
+        url = ""
+        if request.param == "postgresql":
+            server = request.getfixturevalue("postgresql")
+            url = stack.enter_context(server.database(postgresql_server.TEMPLATE))
+            _copy(folder, url)
+        else:
+            shutil.copy(folder / "landbridge.db", tmp_path / "landbridge.db")
+        found = Cloud(tmp_path, keys_folder, first, other, url)
+        yield found
+        found.db.close()
 
 
 @pytest.fixture

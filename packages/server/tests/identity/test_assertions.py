@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jws
 from joserfc.jwk import ECKey
+from sqlalchemy import text
 
 from landbridge_server.ca import profiles
 from landbridge_server.ca.authority import CertificateAuthority
@@ -204,7 +205,7 @@ async def test_a_certificate_with_another_kind_of_key_is_refused(cloud, machine,
     builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
     pem = certificate_pem(builder.sign(key, hashes.SHA256())).decode()
     with cloud.db.writing() as connection:
-        connection.exec_driver_sql("UPDATE certificates SET pem = ?", (pem,))
+        connection.execute(text("UPDATE certificates SET pem = :pem"), {"pem": pem})
     refused(await machine.ask(), 700027, "invalid_client", 401)
 
 

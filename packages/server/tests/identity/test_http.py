@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 
 from landbridge_server.config import Config
 from landbridge_server.identity import discovery
@@ -10,7 +11,7 @@ HOST = "https://localhost:9443"
 
 def single_tenant(cloud) -> None:
     with cloud.db.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM tenants WHERE tenant_id = ?", (cloud.other_tenant,))
+        connection.execute(text("DELETE FROM tenants WHERE tenant_id = :id"), {"id": cloud.other_tenant})
 
 
 @pytest.mark.parametrize("name", ["{tenant}", "cloud.example", "Cloud.EXAMPLE"])

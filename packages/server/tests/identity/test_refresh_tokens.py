@@ -133,7 +133,7 @@ async def test_a_deleted_user_leaves_no_token_behind(cloud, first, refused):
 
 @pytest.mark.parametrize(
     ("change", "number"),
-    [("UPDATE principals SET enabled = 0", 50057), ("DELETE FROM principals", 50034)],
+    [("UPDATE principals SET enabled = false", 50057), ("DELETE FROM principals", 50034)],
 )
 async def test_the_user_is_looked_at_even_if_the_token_is_good(cloud, first, refused, change, number):
     with cloud.db.writing() as connection:

@@ -26,6 +26,8 @@ def add(connection: Connection, tenant: Tenant) -> None:
 def named(connection: Connection, name: str) -> Tenant | None:
     """Return the tenant with this GUID or verified domain, in any casing."""
     key = name.lower()
+    if "\0" in key:
+        return None  # PostgreSQL would refuse the question
     row = connection.execute(
         select(tenants).where((tenants.c.tenant_id == key) | (func.lower(tenants.c.default_domain) == key))
     ).first()
