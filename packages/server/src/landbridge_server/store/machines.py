@@ -99,9 +99,14 @@ def facts_of(connection: Connection, machine_keys: Iterable[str]) -> dict[str, s
     return {row[0]: row[1] for row in rows}
 
 
+_SET_ENROLLED = (
+    update(machines).where(machines.c.machine_key == bindparam("key")).values(enrolled_at=bindparam("now"))
+)
+
+
 def set_enrolled(connection: Connection, machine_key: str, now: float) -> None:
     """Note that the machine holds its first certificate."""
-    connection.execute(update(machines).where(machines.c.machine_key == machine_key).values(enrolled_at=now))
+    connection.execute(_SET_ENROLLED, {"key": machine_key, "now": now})
 
 
 def set_facts(connection: Connection, machine_key: str, facts: str, digest: str) -> None:
@@ -157,15 +162,19 @@ def expiries(connection: Connection, machine_keys: Iterable[str] | None = None) 
     return newest
 
 
+_CERTIFICATES_OF = Prepared(
+    select(certificates.c.serial, certificates.c.not_after)
+    .where(certificates.c.principal_id == bindparam("principal_id"))
+    .order_by(certificates.c.not_after.desc())
+)
+
+
 def prune_certificates(connection: Connection, principal_id: str, now: float, keep: int = 3) -> None:
     """Drop expired certificates of an identity, and all but the newest ``keep``."""
-    rows = connection.execute(
-        select(certificates.c.serial, certificates.c.not_after)
-        .where(certificates.c.principal_id == principal_id)
-        .order_by(certificates.c.not_after.desc())
-    ).all()
+    rows = _CERTIFICATES_OF.rows(connection, {"principal_id": principal_id})
     stale = [serial for index, (serial, not_after) in enumerate(rows) if index >= keep or not_after < now]
-    connection.execute(certificates.delete().where(certificates.c.serial.in_(stale)))
+    if stale:
+        connection.execute(certificates.delete().where(certificates.c.serial.in_(stale)))
 
 
 _SEEN = select(*(presence.c[name] for name in Seen._fields))
