@@ -104,7 +104,9 @@ def test_a_second_one_on_the_same_state_is_refused(foreground: Foreground) -> No
 
 def test_a_program_that_dies_is_named_with_the_end_of_its_log(foreground: Foreground) -> None:
     child = foreground.start()
-    listed = subprocess.run(["ps", "-wweo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-wweo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()]
     daemons = [row[0] for row in rows if row[1] == str(child.process.pid) and "himdsd" in row[2]]
     assert len(daemons) == 1
