@@ -51,3 +51,19 @@ async def test_results_of_operations_are_forgotten_after_a_week(cloud, arm):
     await arm("DELETE", "resourcegroups/two")
     await cloud.plane.settle()
     assert (await arm("GET", location, version="")).status_code == 404
+
+
+async def test_a_deletion_that_fails_does_not_keep_others_from_theirs(cloud, arm, monkeypatch):
+    await arm.group("bad")
+    await arm.machine("m", "bad")
+    await arm.group("good")
+    locations = [
+        (await arm("DELETE", f"resourcegroups/{name}")).headers["location"] for name in ("bad", "good")
+    ]
+    machines = cloud.plane.resources.registry.find("Microsoft.HybridCompute/machines")
+    with monkeypatch.context() as broken:
+        broken.setattr(machines, "on_delete", lambda *_: 1 / 0)
+        await cloud.plane.settle()
+    assert [(await arm("GET", where, version="")).status_code for where in locations] == [202, 200]
+    await cloud.plane.settle()
+    assert (await arm("GET", locations[0], version="")).status_code == 200

@@ -8,6 +8,7 @@ operation.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from landbridge_server.arm import operations
@@ -17,9 +18,11 @@ from landbridge_server.arm.removal import remove
 from landbridge_server.arm.resource_type import Effects
 from landbridge_server.store import operations as stored_operations
 from landbridge_server.store import resources
-from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.database import Connection, Database, StoreUnavailable
 from landbridge_server.store.operations import Operation
 from landbridge_server.store.resources import Query
+
+logger = logging.getLogger("landbridge")
 
 BATCH = 25
 """Resources per transaction: some tens of milliseconds of the writer."""
@@ -35,15 +38,26 @@ class DeleteGroups:
         self.clock = clock
 
     async def __call__(self) -> None:
-        """Carry out every deletion that is under way, and forget old results."""
+        """Carry out every deletion that is under way, and forget old results.
+
+        One that fails is logged and tried again with the next turn; the others go on.
+        """
         waiting = self.db.read(lambda connection: stored_operations.running(connection, DELETE_GROUP))
         for operation in waiting:
-            more = True
-            while more:
-                more = await self.step(operation)
+            try:
+                await self._carry_out(operation)
+            except StoreUnavailable:
+                raise  # nothing else can go on either
+            except Exception as error:
+                fields = {"operation": operation.operation_id, "group": operation.target_id}
+                logger.error("deletion failed", exc_info=error, extra={"fields": fields})
         if waiting:
             before = self.clock() - operations.KEPT
             await self.db.write(lambda connection: stored_operations.prune(connection, before))
+
+    async def _carry_out(self, operation: Operation) -> None:
+        while await self.step(operation):
+            pass
 
     async def step(self, operation: Operation) -> bool:
         """Remove one batch; say whether there may be more."""

@@ -13,6 +13,7 @@ while a thread tries to reach it.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +24,10 @@ from typing import TypeVar
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.util.exc import CommandError as MigrationError
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import QueuePool
 
-from landbridge_server.store import postgresql
+from landbridge_server.store import postgresql, sqlite
 from landbridge_server.store.group_commit import GroupCommit
 from landbridge_server.store.postgresql import StoreUnavailable
 from landbridge_server.store.sqlite_reader import SqliteReader
@@ -43,33 +42,6 @@ PROBE_SECONDS = 0.25
 """How often a database that was lost is tried."""
 
 
-def _configure_sqlite(dbapi_connection: object, _record: object) -> None:
-    cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    # A write transaction takes its lock at the start: two writers queue instead of failing half-way.
-    if connection.get_execution_options().get("landbridge_write"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql("BEGIN")
-
-
-def _open_sqlite(url: str) -> Engine:
-    engine = create_engine(
-        url,
-        poolclass=QueuePool,
-        pool_size=8,
-        connect_args={"check_same_thread": False, "isolation_level": None},
-    )
-    event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
-    return engine
-
-
 class Database:
     """The open store. ``work`` functions take a connection and must not keep it.
 
@@ -81,7 +53,7 @@ class Database:
         self.url = url
         self.shared = postgresql.is_postgresql(url)
         """Other nodes may use this database at the same time."""
-        self.engine = postgresql.writer(url) if self.shared else _open_sqlite(url)
+        self.engine = postgresql.writer(url) if self.shared else sqlite.open_engine(url)
         self._readable = postgresql.reader(url) if self.shared else self.engine
         self._writable = self.engine.execution_options(landbridge_write=True)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
@@ -127,7 +99,8 @@ class Database:
         of the database.
         """
         if not self.shared and self._reader.free():
-            return self._reader.read(work)
+            with self._explained():
+                return self._reader.read(work)
         try:
             with self.reading() as connection:
                 return work(connection)
@@ -143,7 +116,12 @@ class Database:
         What waits together is committed together, each a savepoint of its own. It runs to
         its end even when the caller is cancelled.
         """
-        return await self._writes.put(work)
+
+        def explained(connection: Connection) -> T:
+            with self._explained():  # within a shared transaction, too
+                return work(connection)
+
+        return await self._writes.put(explained)
 
     async def post(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` beside the writers, in a short transaction of its own, on another thread.
@@ -172,8 +150,8 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
-            found = postgresql.explained(error, self.url) if self.shared else None
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            found = (postgresql if self.shared else sqlite).explained(error, self.url)
             if found is None:
                 raise
             raise found from error

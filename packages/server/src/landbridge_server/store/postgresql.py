@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.engine import URL, Engine
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -123,7 +123,7 @@ def _wait_for_writers(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
 
 
-def explained(error: SQLAlchemyError, url: str) -> StoreUnavailable | None:
+def explained(error: Exception, url: str) -> StoreUnavailable | None:
     """Return what to tell about an error that is the database's fault; None for any other.
 
     The driver's texts name host, port, user and database, never a password.

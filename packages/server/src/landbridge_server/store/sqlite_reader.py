@@ -38,14 +38,14 @@ class SqliteReader:
         """Run ``work`` on a consistent view; nothing that it writes is kept."""
         connection = self._connection or self._open()
         driver = connection.connection.cursor()
-        self._busy = True
         driver.execute("BEGIN")
+        self._busy = True
         try:
             return work(connection)
         finally:
+            self._busy = False
             driver.execute("ROLLBACK")
             driver.close()
-            self._busy = False
 
     def _open(self) -> Connection:
         connection = self._connection = self._engine.connect()
