@@ -51,9 +51,10 @@ class Answer:
 class ControlPlane:
     """A ``landbridge up`` of its own; it can be killed and started again on the same port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str, port: int = 0) -> None:
         self.data = folder
-        self.port = find_free()
+        self.port = port or find_free()
+        self.more = more
         self._children = Children()
         self.child = self.start()
         self.admin: Admin = read_admin(folder / "admin.json")
@@ -73,6 +74,7 @@ class ControlPlane:
 
     def start(self) -> Child:
         argv = [PROGRAMS / "landbridge", "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"]
+        argv += self.more
         log = self.data / f"up-{len(list(self.data.glob('up-*.log')))}.log"
         self.child = self._children.start("landbridge", argv, log, ENVIRONMENT)
 
