@@ -55,7 +55,7 @@ def test_an_open_session_ends_when_its_senders_role_is_taken_away(connection: Co
     cloud = connection.agent.cloud
     scope = f"{cloud.subscription}/resourceGroups/{GROUP}"
     words = ["sp", "create", "--name", "guest", "--role", "Virtual Machine Local User Login"]
-    [guest] = json.loads(cloud.landbridge(*words, "--scope", scope, "-o", "json"))
+    guest = json.loads(cloud.landbridge(*words, "--scope", scope, "-o", "json"))
     with guest_session(connection, guest) as process, ending(process):
         assert process.stdout.readline() == "in\n"
         cloud.landbridge("sp", "delete", "guest")

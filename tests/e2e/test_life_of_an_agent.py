@@ -41,7 +41,7 @@ def test_onboarding_may_connect_but_not_disconnect(
         *("sp", "create", "--name", "onboarding", "--role", "Azure Connected Machine Onboarding"),
         *("--scope", scope, "-o", "json"),
     )
-    [principal] = json.loads(made)
+    principal = json.loads(made)
     agent = make_agent("onboarded")
     config = agent.credentials(principal["clientId"], principal["clientSecret"])
     done = agent.connect(config=config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import sqlite3
 import threading
@@ -77,7 +78,7 @@ class Writer:
         while not self.stopped.is_set():
             try:
                 self._write()
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return  # killed in the middle: nobody was told anything
 
     def _write(self) -> None:

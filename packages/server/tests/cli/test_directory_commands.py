@@ -37,7 +37,8 @@ def run(data, capsys):
 
 
 def rows(output: str) -> list[dict[str, str]]:
-    return json.loads(output)
+    found = json.loads(output)
+    return found if isinstance(found, list) else [found]
 
 
 def read(data, work):

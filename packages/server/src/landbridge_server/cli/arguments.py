@@ -133,6 +133,14 @@ def read_admin(data: Path) -> dict[str, Any]:
     return dict(content)
 
 
+def show_one(row: dict[str, Any], output: str) -> None:
+    """Print what one command made or changed, as a table or as one JSON object."""
+    if output == "json":
+        print(json.dumps(row, indent=2))
+    else:
+        show([row], output)
+
+
 def show(rows: Sequence[dict[str, Any]], output: str) -> None:
     """Print rows as a table with a heading, or as JSON."""
     if output == "json":

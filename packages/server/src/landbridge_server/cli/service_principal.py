@@ -15,6 +15,7 @@ from landbridge_server.cli.arguments import (
     add_store,
     opened_store,
     show,
+    show_one,
 )
 from landbridge_server.identity import directory
 from landbridge_server.identity.tenancy import home_tenant
@@ -59,7 +60,10 @@ def run(options: argparse.Namespace) -> int:
                 rows = action(connection, options, time.time())  # noqa: TID251 - this command is a main()
         except (directory.DirectoryError, LookupError) as error:
             raise CommandError(str(error)) from error
-    show(rows, options.output)
+    if options.action == "list":
+        show(rows, options.output)
+    else:
+        show_one(rows[0], options.output)
     return 0
 
 

@@ -15,6 +15,7 @@ from landbridge_server.cli.arguments import (
     add_store,
     opened_store,
     show,
+    show_one,
 )
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.store import subscriptions, tenants
@@ -56,7 +57,10 @@ def run(options: argparse.Namespace) -> int:
         }
         for one in found
     ]
-    show(rows, options.output)
+    if options.action == "create":
+        show_one(rows[0], options.output)
+    else:
+        show(rows, options.output)
     return 0
 
 

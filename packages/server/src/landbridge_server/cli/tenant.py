@@ -13,6 +13,7 @@ from landbridge_server.cli.arguments import (
     add_store,
     opened_store,
     show,
+    show_one,
 )
 from landbridge_server.identity.bootstrap import create_tenant
 from landbridge_server.identity.directory import DirectoryError
@@ -52,5 +53,8 @@ def run(options: argparse.Namespace) -> int:
         {"tenantId": one.tenant_id, "domain": one.default_domain, "displayName": one.display_name}
         for one in found
     ]
-    show(rows, options.output)
+    if options.action == "create":
+        show_one(rows[0], options.output)
+    else:
+        show(rows, options.output)
     return 0

@@ -17,6 +17,7 @@ from landbridge_server.cli.arguments import (
     add_store,
     opened_store,
     show,
+    show_one,
 )
 from landbridge_server.identity import directory
 from landbridge_server.identity.passwords import WeakPassword
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
                 row = _change(connection, options, password)
         except (directory.DirectoryError, WeakPassword, LookupError) as error:
             raise CommandError(str(error)) from error
-    show([row | ({"password": password} if generated else {})], options.output)
+    show_one(row | ({"password": password} if generated else {}), options.output)
     return 0
 
 

@@ -226,8 +226,8 @@ class TokenVerifier:
 
 
 def _us_time(seconds: float) -> str:
-    """Write a time as ARM does in this one message: ``6/20/2023 3:04:05 PM``."""
-    when = datetime.fromtimestamp(seconds, UTC)
+    """Write a time as ARM does in this one message: ``6/20/2023 3:04:05 PM``; never one before 1970."""
+    when = datetime.fromtimestamp(max(seconds, 0), UTC)
     hour = when.hour % 12 or 12
     half = "AM" if when.hour < 12 else "PM"
     return f"{when.month}/{when.day}/{when.year} {hour}:{when.minute:02}:{when.second:02} {half}"
