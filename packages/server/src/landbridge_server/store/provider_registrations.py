@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import provider_registrations
 
 
@@ -19,14 +20,18 @@ class Registration(NamedTuple):
     changed_at: float
 
 
+_GET = Prepared(
+    select(provider_registrations).where(
+        provider_registrations.c.subscription_id == bindparam("subscription_id"),
+        provider_registrations.c.namespace_key == bindparam("namespace_key"),
+    )
+)
+
+
 def get(connection: Connection, subscription_id: str, namespace: str) -> Registration | None:
     """Return the registration of a namespace, in any casing; None when it was never registered."""
-    row = connection.execute(
-        select(provider_registrations).where(
-            provider_registrations.c.subscription_id == subscription_id.lower(),
-            provider_registrations.c.namespace_key == namespace.lower(),
-        )
-    ).first()
+    key = {"subscription_id": subscription_id.lower(), "namespace_key": namespace.lower()}
+    row = _GET.first(connection, key)
     return Registration(*row) if row is not None else None
 
 

@@ -73,7 +73,16 @@ FILTERABLE = {
 }
 
 _GET = Prepared(select(resources).where(resources.c.key == bindparam("key")))
-_UPDATE = update(resources).where(resources.c.key == bindparam("old_key"))
+_INSERT = resources.insert()
+# What else a row has follows from its key. Not to write it spares all indices.
+_CHANGING = ("resource_id", "location", "document", "etag", "changed_at")
+_UPDATE = (
+    update(resources)
+    .where(resources.c.key == bindparam("old_key"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGING})
+)
+_INSERT_TAGS = resource_tags.insert()
+_REMOVE_TAGS = resource_tags.delete().where(resource_tags.c.resource_key == bindparam("key"))
 _EXISTS = Prepared(select(resources.c.key).where(resources.c.key == bindparam("key")))
 
 
@@ -89,15 +98,20 @@ def exists(connection: Connection, key: str) -> bool:
 
 
 def put(connection: Connection, row: Stored, tags: Mapping[str, str], *, is_new: bool) -> None:
-    """Write a resource and its tags."""
+    """Write a resource and its tags.
+
+    Of one that is not new, only what a write can change: key, type, parent and the time of
+    creation stay as they are.
+    """
     if is_new:
-        connection.execute(resources.insert(), row._asdict())
+        connection.execute(_INSERT, row._asdict())
     else:
-        connection.execute(_UPDATE, {"old_key": row.key, **row._asdict()})
-        connection.execute(resource_tags.delete().where(resource_tags.c.resource_key == row.key))
+        values = {f"new_{name}": getattr(row, name) for name in _CHANGING}
+        connection.execute(_UPDATE, values | {"old_key": row.key})
+        connection.execute(_REMOVE_TAGS, {"key": row.key})
     if tags:
         connection.execute(
-            resource_tags.insert(),
+            _INSERT_TAGS,
             [
                 {"resource_key": row.key, "name_key": name.lower(), "name": name, "value": value}
                 for name, value in tags.items()
