@@ -26,6 +26,8 @@ from running import ENVIRONMENT  # noqa: F401 - the path of the tests' parts mus
 
 BEATS = 10
 SETTLE_SECONDS = 2.0
+GONE_SECONDS = 10.0
+"""How long the server may take to note that all agents have left."""
 SPARE_FILES = 1_000
 
 
@@ -83,6 +85,7 @@ def _crowd(cloud: Cloud, count: int, effort: Effort) -> Table:
             storms.append((cpu_seconds([pid]) - before, wall))
     finally:
         crowd.stop()
+        time.sleep(GONE_SECONDS)
     rate, used = max(rates)
     storm, wall = min(storms)
     table = Table(f"{count:,} agents in one process, TLS", ("What", "Figure"))

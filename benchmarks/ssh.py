@@ -187,8 +187,9 @@ def _table(ways: Sequence[Way], effort: Effort) -> Table:
         Goal("Relay CPU per GiB: x Go relay", ours.relay_cpu / go.relay_cpu, 0.75, False),
     ]
     table.notes = [
-        f"{effort.mebibytes} MiB each way; best of {effort.rounds}. `ssh true`: best round's median of "
-        f"{effort.repeats}. The Go relay authenticates nobody; ours verifies token, machine and role.",
+        f"{effort.mebibytes} MiB each way; best of {effort.rounds}. `ssh true`: median of "
+        f"{effort.rounds * effort.repeats} in turn. The Go relay authenticates nobody; ours verifies token, "
+        "machine and role.",
         f"Direct ssh: {number(max(direct.down))} MB/s down, {number(max(direct.up))} up, "
         f"`ssh true` {number(_login(direct) * 1000)} ms, echo {number(min(direct.echo))} us.",
     ]
