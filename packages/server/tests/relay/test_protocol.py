@@ -46,6 +46,9 @@ def without(name: str, value: str | None = None) -> list[tuple[str, str]]:
         ("/$hc/?sb-hc-action=connect", UPGRADE, 401, "MissingToken"),
         ("/$hc/unknown?sb-hc-action=listen", UPGRADE, 401, "MissingToken"),
         ("/%24hc/unknown?sb-hc-action=connect", UPGRADE, 401, "MissingToken"),
+        (f"/$hc/{PATH}?sb-hc-action=connect", [*UPGRADE, ("Origin", "https://evil.test")], 403, "origins"),
+        (f"/$hc/{PATH}?sb-hc-action=connect", [*UPGRADE, ("Origin", "null")], 403, "origins"),
+        (f"/$hc/{PATH}?sb-hc-action=connect", [*UPGRADE, ("Origin", "https://h")], 401, "MissingToken"),
     ],
 )
 async def test_a_bad_opening_is_answered(

@@ -87,9 +87,16 @@ class Doorkeeper(asyncio.Protocol):
             if not requested.lower().startswith((wire.PREFIX, "/%24hc/")):
                 raise Refusal(404, "Only addresses below /$hc/ speak WebSocket here.")
             self._key = upgrade.check_request(self._head)
+            self._check_origin()
             return wire.parse_target(requested)
         except (upgrade.HandshakeError, wire.MalformedMessage) as error:
             raise Refusal(400, str(error)) from None
+
+    def _check_origin(self) -> None:
+        """Refuse a page of another site: browsers send WebSockets anywhere (RFC 6455 section 10.2)."""
+        origin = self._head.get("Origin")
+        if origin and origin.partition("://")[2].lower() != self._head.get("Host").lower():
+            raise Refusal(403, "Pages of other origins may not open WebSockets here.")
 
     # -- the three actions
 
