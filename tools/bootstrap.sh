@@ -3,7 +3,7 @@
 #
 #   tools/bootstrap.sh          what ./quickstart needs
 #   tools/bootstrap.sh --test   also what the tests drive: rsync, tmux, ss, openssl, systemd-analyze,
-#                               PostgreSQL's programs
+#                               PostgreSQL's programs, libfaketime
 #
 # Needs Debian 12 (or alike) with python3 >= 3.11. What is missing comes from apt-get when run
 # by root; otherwise one line says what to install. Run again it does nothing, quickly.
@@ -46,6 +46,7 @@ missing_packages() {
     has_program ss || echo iproute2
     has_program openssl || echo openssl
     has_program systemd-analyze || echo systemd
+    ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || echo libfaketime
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
 }
 

@@ -72,11 +72,12 @@ class ControlPlane:
     def password(self) -> str:
         return str(json.loads((self.data / "admin.json").read_text())["password"])
 
-    def start(self) -> Child:
+    def start(self, more: dict[str, str] | None = None) -> Child:
+        """Start it and wait until it is ready; ``more`` joins its environment."""
         argv = [PROGRAMS / "landbridge", "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"]
         argv += self.more
         log = self.data / f"up-{len(list(self.data.glob('up-*.log')))}.log"
-        self.child = self._children.start("landbridge", argv, log, ENVIRONMENT)
+        self.child = self._children.start("landbridge", argv, log, {**ENVIRONMENT, **(more or {})})
 
         def ready() -> bool | None:
             lines = self.child.said().splitlines()
