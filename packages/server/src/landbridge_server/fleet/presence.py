@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from landbridge_server.store.machines import Seen
 
@@ -29,7 +30,6 @@ class _State:
     departed_at: float | None
     changed_at: float
     agent_version: str
-    dirty: bool = True
 
 
 def iso(now: float) -> str:
@@ -51,12 +51,13 @@ class Presence:
         self._states: dict[str, _State] = {}
         self._open: dict[str, int] = {}
         self._expires: dict[str, float] = {}
+        self._changed: dict[str, None] = {}  # keys to write, in the order in which they changed
 
     def load(self, seen: Iterable[Seen], expiries: dict[str, float]) -> None:
         """Take over what the store kept. No channel is open yet."""
         for row in seen:
             self._states[row.machine_key] = _State(
-                row.last_seen, row.departed_at, row.status_changed_at, row.agent_version, dirty=False
+                row.last_seen, row.departed_at, row.status_changed_at, row.agent_version
             )
         self._expires.update(expiries)
 
@@ -96,7 +97,7 @@ class Presence:
     def _touch(self, machine_key: str, now: float) -> _State:
         state = self._states.setdefault(machine_key, _State(now, None, now, ""))
         state.last_seen = now
-        state.dirty = True
+        self._changed[machine_key] = None
         return state
 
     def status(self, machine_key: str, now: float) -> tuple[str, float]:
@@ -156,38 +157,37 @@ class Presence:
         state = self._states.get(key)
         if state is not None and key in self._open:
             # Another node that holds it too came later. Once that one has lost it, it is ours.
-            state.dirty = state.dirty or row.holder is None
+            if row.holder is None:
+                self._changed[key] = None
             return
         if row.holder and row.holder != self.node:
             self._elsewhere[key] = row.holder
         else:
             self._elsewhere.pop(key, None)
-        if state is not None and state.dirty and state.last_seen >= row.last_seen:
+        if state is not None and key in self._changed and state.last_seen >= row.last_seen:
             return
         departed_at, ours = row.departed_at, bool(row.holder) and row.holder == self.node
         if ours and departed_at is None:
             departed_at = now  # an older row of ours: the channel is closed
-        self._states[key] = _State(
-            row.last_seen, departed_at, row.status_changed_at, row.agent_version, dirty=ours
-        )
+        self._states[key] = _State(row.last_seen, departed_at, row.status_changed_at, row.agent_version)
+        if ours:
+            self._changed[key] = None
+        else:
+            self._changed.pop(key, None)
 
     def claim(self) -> None:
         """Write again every machine that we hold: the others had given us up."""
         for machine_key in self._open:
-            self._states[machine_key].dirty = True
+            self._changed[machine_key] = None
 
     # -- for the flush
 
     def take_dirty(self, most: int) -> list[Seen]:
         """Return up to ``most`` rows that changed since they were last taken."""
-        batch: list[Seen] = []
-        for key, state in self._states.items():
-            if len(batch) == most:
-                break
-            if state.dirty:
-                state.dirty = False
-                batch.append(self._row(key, state))
-        return batch
+        keys = list(islice(self._changed, most))
+        for key in keys:
+            del self._changed[key]
+        return [self._row(key, self._states[key]) for key in keys if key in self._states]
 
     def _row(self, key: str, state: _State) -> Seen:
         holder = self.node if key in self._open else self._elsewhere.get(key)
@@ -199,4 +199,4 @@ class Presence:
         """Mark rows as changed again, after a flush that failed."""
         for row in batch:
             if row.machine_key in self._states:
-                self._states[row.machine_key].dirty = True
+                self._changed[row.machine_key] = None
