@@ -125,6 +125,7 @@ class Presence:
 
     def forget(self, machine_key: str) -> None:
         """Drop a machine that was removed."""
+        self._changed.pop(machine_key, None)
         self._states.pop(machine_key, None)
         self._open.pop(machine_key, None)
         self._elsewhere.pop(machine_key, None)
