@@ -9,18 +9,15 @@ from quickstart.places import Places
 
 CLOUD_NAME = "Landbridge"
 
-PRINT_SECRET = "import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])"
-
 
 def az_lines(places: Places, admin: Admin) -> list[str]:
     """Return the shell lines that sign an unmodified ``az`` in.
 
     They keep to a configuration folder of their own, and replace the trust of that shell's
-    ``az`` by the public authorities and ours.
+    ``az`` by the public authorities and ours. The secret is read by ``az`` itself, from a
+    file: an argument could be read by everybody on the machine.
     """
-    admin_json = shlex.quote(str(places.root / "admin.json"))
-    python = shlex.quote(str(places.programs / "python"))
-    secret = f'"$({python} -c {shlex.quote(PRINT_SECRET)} {admin_json} clientSecret)"'
+    secret = shlex.quote(f"@{places.client_secret}")
     return [
         f"export AZURE_CONFIG_DIR={shlex.quote(str(places.root / 'az'))}",
         f"export REQUESTS_CA_BUNDLE={shlex.quote(str(places.ca_bundle))}",

@@ -80,7 +80,7 @@ class Journey:
         admin = read_admin(self.places.root / "admin.json")
         self.settings.port = urlsplit(admin.url).port or port
         save_settings(self.places.settings, self.settings)
-        self._write_ca_bundle(admin)
+        self._write_for_az(admin)
         return admin
 
     def _choose_port(self, settings: Settings) -> int:
@@ -105,7 +105,8 @@ class Journey:
             START_SECONDS,
         )
 
-    def _write_ca_bundle(self, admin: Admin) -> None:
+    def _write_for_az(self, admin: Admin) -> None:
         public = ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
         known = Path(public).read_text() if Path(public).exists() else ""
         write_private(self.places.ca_bundle, known + "\n" + admin.ca_file.read_text())
+        write_private(self.places.client_secret, admin.client_secret)

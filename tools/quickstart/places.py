@@ -46,6 +46,11 @@ class Places:
         return self.root / "ca-bundle.pem"
 
     @property
+    def client_secret(self) -> Path:
+        """The secret of the administrator's service principal alone, for ``az login -p @FILE``."""
+        return self.root / "client-secret"
+
+    @property
     def settings(self) -> Path:
         """What a later run must find again."""
         return self.root / "quickstart.json"
