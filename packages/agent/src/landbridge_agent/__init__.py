@@ -1,1 +1,1 @@
-"""TODO."""
+"""The machine agent: ``azcmagent`` is the command line, ``himdsd`` the daemon."""

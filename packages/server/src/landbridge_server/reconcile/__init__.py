@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tasks that make intent true: idempotent, without arguments, woken by a signal and by a clock."""
