@@ -130,7 +130,9 @@ class ControlPlane:
         """Be one of the nodes that share the store."""
         self.broker.base = self.config.rendezvous_base
         address = self.broker.base or f"wss://{self.endpoints.relay}"
-        node = Node(self.db, self.presence, self.rendezvous, self.broker, address, self.clock)
+        node = Node(
+            self.db, self.presence, self.rendezvous, self.broker, address, self.clock, self._forget_machine
+        )
         self.broker.neighbours = node
         return node
 
@@ -183,9 +185,13 @@ class ControlPlane:
         return status, iso(since) if since else ""
 
     def _machine_removed(self, machine_key: str, principal_id: str) -> None:
+        self._forget_machine(machine_key)
+        self.broker.close(hybrid_connection_path(principal_id))
+
+    def _forget_machine(self, machine_key: str) -> None:
+        """Drop all that is remembered of a machine, whichever node removed it."""
         self.presence.forget(machine_key)
         self.fleet.forget(machine_key)
-        self.broker.close(hybrid_connection_path(principal_id))
 
     def _heartbeat(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         machine_key = self.rendezvous.machine_key(path)

@@ -20,8 +20,9 @@ import postgresql_server
 from landbridge_server.config import Address
 from landbridge_server.relay.limits import Limits
 from landbridge_server.relay.names import hybrid_connection_path
-from landbridge_server.store import nodes
+from landbridge_server.store import machines, nodes, notices
 from landbridge_server.testing import ControlPlane
+from landbridge_wire import agent_api
 
 SOON = 2.0
 """Within so many seconds news must have travelled."""
@@ -230,6 +231,42 @@ async def test_a_machine_that_is_removed_at_one_node_is_cut_off_at_the_other(pai
     async with asyncio.timeout(SOON):
         await control.until_closed()
     assert pair.one.presence.last_seen(pair.key) is None
+
+
+async def told_the_facts(node, key):
+    """Have a node remember that it holds the machine's facts."""
+    facts = {"osName": "linux"}
+    digest = agent_api.facts_digest(facts)
+    await node.plane.db.write(
+        lambda connection: machines.set_facts(connection, key, json.dumps(facts), digest)
+    )
+    beat = agent_api.Heartbeat(agentVersion="1", sequence=1, factsDigest=digest)
+    assert not node.plane.fleet.beat(key, beat).factsWanted
+    return beat
+
+
+async def put_again(pair, node):
+    body = {"location": "local", "identity": {"type": "SystemAssigned"}, "properties": {}}
+    made = await node.cloud.arm("PUT", pair.machine_id, body, version="2024-07-10")
+    assert made.json()["properties"]["status"] == "AwaitingConnection"
+
+
+async def test_the_facts_of_a_machine_that_another_node_removed_are_wanted_again(pair):
+    beat = await told_the_facts(pair.one, pair.key)
+    await pair.two.cloud.arm("DELETE", pair.machine_id, version="2024-07-10")
+    await until(lambda: pair.one.presence.last_seen(pair.key) is None)
+    await put_again(pair, pair.two)
+    assert pair.one.plane.fleet.beat(pair.key, beat).factsWanted
+
+
+async def test_a_removal_whose_notice_was_missed_is_forgotten_in_full_too(pair, monkeypatch):
+    beat = await told_the_facts(pair.one, pair.key)
+    monkeypatch.setattr(pair.one.plane.node, "_removed", lambda machine_key, principal_id: None)
+    await pair.two.cloud.arm("DELETE", pair.machine_id, version="2024-07-10")
+    pair.one.plane.node._on_notice({"kind": notices.REREAD})
+    await until(lambda: pair.one.presence.last_seen(pair.key) is None)
+    await put_again(pair, pair.two)
+    assert pair.one.plane.fleet.beat(pair.key, beat).factsWanted
 
 
 async def test_a_node_that_stops_leaves_its_machines_to_the_other(pair):

@@ -46,13 +46,18 @@ class Node:
         broker: Broker,
         base: str,
         clock: Callable[[], float],
+        forget: Callable[[str], None],
     ) -> None:
-        """Take the parts, and ``base``: ``wss://host:port`` where machines reach this node."""
+        """Take the parts, and ``base``: ``wss://host:port`` where machines reach this node.
+
+        ``forget`` drops all that this node remembers of a machine, by its key.
+        """
         self.db = db
         self.presence = presence
         self.rendezvous = rendezvous
         self.broker = broker
         self.clock = clock
+        self.forget = forget
         self.node_id = presence.node
         self.news_wanted: Callable[[], None] = lambda: None
         self.mail_wanted: Callable[[], None] = lambda: None
@@ -125,7 +130,7 @@ class Node:
         except StoreUnavailable:
             self._reread = True
             return
-        self.presence.forget(machine_key)
+        self.forget(machine_key)
         self.broker.close(path)
 
     async def beat(self) -> None:
@@ -166,7 +171,7 @@ class Node:
                 self.broker.close(path)
         for machine_key in self.presence.machines():
             if machine_key not in keys:
-                self.presence.forget(machine_key)
+                self.forget(machine_key)
 
     async def mail(self) -> None:
         """Answer what other nodes have asked."""
