@@ -277,7 +277,7 @@ async def test_the_printed_table_of_roles_and_actions_is_the_true_one(cloud):
 
 
 def test_deciding_sees_whether_the_question_was_asked():
-    with access.deciding() as decisions:
+    with access.Deciding() as decisions:
         assert not decisions.made
         access.decided()
         assert decisions.made

@@ -41,6 +41,7 @@ def test_an_access_token_verifies_and_names_its_principal(cloud, user):
         object_id=user.object_id,
         tenant_id=cloud.tenant,
         app_id="app",
+        not_before=int(cloud.clock()),
         expires_at=int(cloud.clock()) + LIFETIME,
     )
 

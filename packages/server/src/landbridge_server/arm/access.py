@@ -1,47 +1,50 @@
 """The authorization question: may this caller do that there?
 
-Assignments are read from the store for every question: a role that was taken away is gone
-with the next call. A role at a scope counts at everything below it. ``/`` is the root of
+Answers follow the store: a role that was taken away is gone with the next call. What few
+roles a caller holds is remembered until something is committed. A role at a scope counts at everything below it. ``/`` is the root of
 the caller's tenant: it reaches the subscriptions of that tenant and no others.
 
-Whoever answers a request with a token must have asked here; ``deciding`` lets the edge see
+Whoever answers a request with a token must have asked here; ``Deciding`` lets the edge see
 that. The answer never depends on whether the resource exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from typing import Self, TypeVar
 
 from landbridge_server.arm import roles
 from landbridge_server.identity.caller import Caller
 from landbridge_server.store import role_assignments, subscriptions
 from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.remembered import Remembered
 from landbridge_server.store.role_assignments import Held
 from landbridge_wire.errors import ArmError
 
+T = TypeVar("T")
 
-class Decisions:
-    """Whether the authorization question was asked while a request was answered."""
+
+class Deciding:
+    """Watches one request: afterwards ``made`` says whether a decision was made in it."""
+
+    __slots__ = ("_token", "made")
 
     def __init__(self) -> None:
         """Begin undecided."""
         self.made = False
 
+    def __enter__(self) -> Self:
+        """Watch."""
+        self._token: Token[Deciding | None] = _decisions.set(self)
+        return self
 
-_decisions: ContextVar[Decisions | None] = ContextVar("landbridge_decisions", default=None)
+    def __exit__(self, *_raised: object) -> None:
+        """Watch no longer."""
+        _decisions.reset(self._token)
 
 
-@contextmanager
-def deciding() -> Iterator[Decisions]:
-    """Watch one request: afterwards ``made`` says whether a decision was made in it."""
-    decisions = Decisions()
-    token = _decisions.set(decisions)
-    try:
-        yield decisions
-    finally:
-        _decisions.reset(token)
+_decisions: ContextVar[Deciding | None] = ContextVar("landbridge_decisions", default=None)
 
 
 def decided() -> None:
@@ -83,6 +86,7 @@ class Access:
         """Read assignments from ``db``."""
         self.db = db
         self._tenants: dict[str, str] = {}
+        self._held: Remembered[str, dict[str, list[Held]] | None] = Remembered(db)
 
     def require(self, caller: Caller, action: str, scope: str, connection: Connection | None = None) -> None:
         """Return if the caller may perform ``action`` at ``scope``.
@@ -96,9 +100,9 @@ class Access:
     def allows(self, caller: Caller, action: str, scope: str, connection: Connection | None = None) -> bool:
         """Say whether the caller may perform ``action`` at ``scope``."""
         decided()
-        if connection is None:
-            return self.db.read(lambda opened: self._allows(opened, caller, action, scope))
-        return self._allows(connection, caller, action, scope)
+        return any(
+            _permits(one, action) for one in self._held_at(caller.object_id, scope, connection)
+        ) and self._same_tenant(connection, caller, scope)
 
     def visible(
         self, connection: Connection, caller: Caller, action: str, scope: str
@@ -157,13 +161,39 @@ class Access:
             tenant = self._tenants[key] = found.tenant_id
         return tenant
 
-    def _same_tenant(self, connection: Connection, caller: Caller, scope: str) -> bool:
+    def _same_tenant(self, connection: Connection | None, caller: Caller, scope: str) -> bool:
         subscription = _subscription_of(scope)
-        return not subscription or self.tenant_of(connection, subscription) == caller.tenant_id
+        if not subscription:
+            return True
+        tenant = self.known_tenant(subscription)
+        if tenant is None:
+            tenant = self._read(connection, lambda opened: self.tenant_of(opened, subscription))
+        return tenant == caller.tenant_id
 
-    def _allows(self, connection: Connection, caller: Caller, action: str, scope: str) -> bool:
-        held = role_assignments.held_at(connection, caller.object_id, enclosing(scope))
-        return any(_permits(one, action) for one in held) and self._same_tenant(connection, caller, scope)
+    def _held_at(self, principal_id: str, scope: str, connection: Connection | None) -> list[Held]:
+        """Return what a principal holds at a scope and above it."""
+        by_scope = self._held.get(
+            principal_id, lambda: self._read(connection, lambda opened: _by_scope(opened, principal_id))
+        )
+        places = enclosing(scope)
+        if by_scope is None:
+            return self._read(
+                connection, lambda opened: role_assignments.held_at(opened, principal_id, places)
+            )
+        return [held for place in places if place in by_scope for held in by_scope[place]]
+
+    def _read(self, connection: Connection | None, work: Callable[[Connection], T]) -> T:
+        return self.db.read(work) if connection is None else work(connection)
+
+
+def _by_scope(connection: Connection, principal_id: str) -> dict[str, list[Held]] | None:
+    few = role_assignments.held_if_few(connection, principal_id)
+    if few is None:
+        return None
+    found: dict[str, list[Held]] = {}
+    for held in few:
+        found.setdefault(held.scope_key, []).append(held)
+    return found
 
 
 def _permits(held: Held, action: str) -> bool:

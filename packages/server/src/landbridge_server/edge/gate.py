@@ -105,7 +105,7 @@ class Gate:
             caller = self._caller(request, bearer)
         request.state.caller = caller
         request.scope["landbridge.caller"] = caller.object_id
-        with access.deciding() as decisions:
+        with access.Deciding() as decisions:
             response = await endpoint.handler(request)
         if not decisions.made:
             raise RuntimeError("The route answered without asking the authorization gate.")

@@ -1,7 +1,7 @@
 """From an Authorization header to a ``Caller``: the one way in for bearer tokens.
 
-The principal is read from the database for every request, so that one who is disabled or
-deleted loses access with the next call, however long the token would live.
+One who is disabled or deleted loses access with the next call, however long the token would
+live: who a header stands for is remembered only until something is committed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from landbridge_server.identity.caller import Caller
-from landbridge_server.identity.tokens import TokenVerifier
+from landbridge_server.identity.tokens import Claims, TokenVerifier
 from landbridge_server.store import principals
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.principals import USER, Principal
+from landbridge_server.store.remembered import Remembered
 
 Membership = Callable[[Connection, Principal, str], bool]
 """Says whether a principal may act in a tenant (its id)."""
@@ -31,6 +32,7 @@ class Authenticator:
         self._db = db
         self._verifier = verifier
         self._membership = membership
+        self._known: Remembered[tuple[str, frozenset[str]], tuple[Caller, Claims]] = Remembered(db)
 
     def caller(self, authorization: str, audiences: Collection[str]) -> Caller:
         """Return who sent an Authorization header; what they may do is not looked at.
@@ -38,6 +40,13 @@ class Authenticator:
         Raises:
             ArmError: 401, with a challenge.
         """
+        caller, claims = self._known.get(
+            (authorization, frozenset(audiences)), lambda: self._verified(authorization, audiences)
+        )
+        self._verifier.check_time(claims)
+        return caller
+
+    def _verified(self, authorization: str, audiences: Collection[str]) -> tuple[Caller, Claims]:
         if not authorization.strip():
             raise self._verifier.missing()
         scheme, _, unverified_token = authorization.strip().partition(" ")
@@ -54,7 +63,7 @@ class Authenticator:
             raise self._verifier.invalid("its principal is disabled")
         if not member:
             raise self._verifier.invalid("its principal does not belong to its tenant")
-        return _caller(principal, claims.tenant_id, claims.app_id)
+        return _caller(principal, claims.tenant_id, claims.app_id), claims
 
     def _find(self, connection: Connection, object_id: str, tenant_id: str) -> tuple[Principal | None, bool]:
         principal = principals.get(connection, object_id)

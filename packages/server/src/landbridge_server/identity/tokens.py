@@ -1,7 +1,7 @@
 """Access tokens and id_tokens: how they are made, and how a bearer token is verified.
 
-Verification, in this order; every step but the first looks at the clock or the caller's
-wish again for each request:
+Verification, in this order; whoever remembers the claims must look at the time again, for
+each request:
 
 1. the signature is of one of our keys (remembered by ``keys``);
 2. the claims have the types that an access token has, and it is not an id_token;
@@ -47,6 +47,7 @@ class Claims:
     object_id: str
     tenant_id: str
     app_id: str
+    not_before: int
     expires_at: int
 
 
@@ -146,17 +147,18 @@ class TokenVerifier:
         claims = self._typed(signed)
         self._check_issuer(claims)
         self._check_audience(claims, audiences)
-        self._check_time(claims, signed)
+        self.check_time(claims)
         return claims
 
     def _typed(self, signed: Mapping[str, Any]) -> Claims:
         texts = [signed.get(name) for name in AUTHORITY_NAMES]
-        expires_at = signed.get("exp")
+        times = [signed.get("nbf"), signed.get("exp")]
         # An id_token is signed with the same keys, but has no appid.
-        if not all(isinstance(text, str) for text in texts) or not isinstance(expires_at, int):
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(at, int) for at in times):
             raise self.invalid("it lacks a claim of an access token")
         issuer, audience, object_id, tenant_id, app_id = (str(text) for text in texts)
-        return Claims(issuer, audience, object_id, tenant_id, app_id, expires_at)
+        not_before, expires_at = (int(str(at)) for at in times)
+        return Claims(issuer, audience, object_id, tenant_id, app_id, not_before, expires_at)
 
     def _check_issuer(self, claims: Claims) -> None:
         expected = tenancy.issuer(self._endpoints, claims.tenant_id)
@@ -179,7 +181,12 @@ class TokenVerifier:
                 "The access token has been obtained from wrong audience or resource.",
             )
 
-    def _check_time(self, claims: Claims, signed: Mapping[str, Any]) -> None:
+    def check_time(self, claims: Claims) -> None:
+        """Return if a token is good now.
+
+        Raises:
+            ArmError: 401: ExpiredAuthenticationToken, or InvalidAuthenticationToken.
+        """
         now = self._clock()
         if now >= claims.expires_at:
             raise self._refusal(
@@ -188,8 +195,7 @@ class TokenVerifier:
                 f"current UTC time '{_us_time(now)}'.",
                 "The access token has expired.",
             )
-        not_before = signed.get("nbf")
-        if not isinstance(not_before, int) or now < not_before - CLOCK_STEP:
+        if now < claims.not_before - CLOCK_STEP:
             raise self.invalid("it has not begun yet")
 
     def missing(self) -> ArmError:

@@ -30,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from landbridge_server.store import postgresql, sqlite
 from landbridge_server.store.group_commit import GroupCommit
 from landbridge_server.store.postgresql import StoreUnavailable
+from landbridge_server.store.remembered import Generation
 from landbridge_server.store.sqlite_reader import SqliteReader
 
 __all__ = ["Connection", "Database", "StoreUnavailable"]
@@ -59,6 +60,7 @@ class Database:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._writes = GroupCommit(self._writer, self.writing)
         self._reader = SqliteReader(self.engine)
+        self._generation = Generation(self._reader.data_version)
         self._poster = ThreadPoolExecutor(max_workers=2, thread_name_prefix="store-poster")
         self._lost: StoreUnavailable | None = None
         self._closed = threading.Event()
@@ -89,8 +91,21 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that commits at the end, or rolls back."""
-        with self._explained(), self._writable.begin() as connection:
-            yield connection
+        try:
+            with self._explained(), self._writable.begin() as connection:
+                yield connection
+        finally:
+            self._generation.grow()
+
+    def generation(self) -> int | None:
+        """Return a number that is another one once anything was committed; None when nodes share the store.
+
+        Belongs to the thread that reads; others are told None.
+        """
+        if self.shared or not self._reader.mine():
+            return None
+        with self._explained():
+            return self._generation.current()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on a consistent view and return its result.

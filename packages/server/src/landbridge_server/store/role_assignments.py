@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, literal_column, or_, select
 
 from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import role_assignments
@@ -48,6 +48,8 @@ _HELD_AT = Prepared(
 _HELD = select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
     role_assignments.c.principal_id == bindparam("principal_id")
 )
+_FEW = 64
+_HELD_IF_FEW = Prepared(_HELD.limit(literal_column(f"{_FEW + 1}")).offset(literal_column("0")))
 
 
 def _below(scope_key: str) -> ColumnElement[bool]:
@@ -97,6 +99,12 @@ def held_at(connection: Connection, principal_id: str, scopes: Sequence[str]) ->
         rows = _HELD_AT.rows(connection, parameters | {"principal_id": principal_id})
         found += [Held(*row) for row in rows]
     return found
+
+
+def held_if_few(connection: Connection, principal_id: str) -> list[Held] | None:
+    """Return every role that a principal holds anywhere; None if they are many."""
+    rows = _HELD_IF_FEW.rows(connection, {"principal_id": principal_id})
+    return [Held(*row) for row in rows] if len(rows) <= _FEW else None
 
 
 def held(connection: Connection, principal_id: str) -> list[Held]:

@@ -27,12 +27,28 @@ class SqliteReader:
         self._busy = False
         self._connection: Connection | None = None
 
-    def free(self) -> bool:
-        """Say whether the calling thread may ``read`` now: not others, and no read within a read."""
+    def mine(self) -> bool:
+        """Say whether the calling thread is the one that reads here."""
         thread = threading.get_ident()
         if self._owner == 0:
             self._owner = thread
-        return self._owner == thread and not self._busy
+        return self._owner == thread
+
+    def free(self) -> bool:
+        """Say whether the calling thread may ``read`` now: not others, and no read within a read."""
+        return self.mine() and not self._busy
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection, of any process, has committed.
+
+        Within a read it is the one of that read's view.
+        """
+        connection = self._connection or self._open()
+        cursor = connection.connection.cursor()
+        try:
+            return int(cursor.execute("PRAGMA data_version").fetchone()[0])
+        finally:
+            cursor.close()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on a consistent view; nothing that it writes is kept."""
