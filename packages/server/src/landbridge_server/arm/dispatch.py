@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 
-from landbridge_server.arm import api_version, refusals, registrations
+from landbridge_server.arm import api_version, locks, refusals, registrations
 from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.engine import Engine
@@ -197,6 +197,7 @@ class Dispatch:
         if not name or reference.id.collection:
             raise refusals.type_unknown(kind.namespace, call.api_version)
         self.access.require(call.caller, kind.action(f"{name}/action"), reference.id.text)
+        self.engine.db.read(lambda connection: locks.check_write(connection, reference.id.text))
         return await kind.actions[name](call, reference)
 
     async def _served(self, call: Call, kind: ServedType, reference: Reference) -> Answer:

@@ -1,7 +1,7 @@
 """PUT, PATCH, DELETE and actions on any resource, each in one transaction.
 
 A write, step by step. Whether the caller may was decided before, without looking:
-1. the resource group exists and is not being deleted, the parent exists;
+1. the resource group exists and is not being deleted, the parent exists, no lock forbids it;
 2. the preconditions of the headers hold;
 3. the new envelope is composed: from the body, from what the type says, and from what was there;
 4. the type's hook runs; the row is written. A write that changes nothing writes nothing;
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from landbridge_server.arm import documents, etags, names, refusals
+from landbridge_server.arm import documents, etags, locks, names, refusals
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.removal import remove
@@ -65,6 +65,20 @@ def check_parent(connection: Connection, reference: Reference, verb: str) -> Non
         raise refusals.parent_missing(verb, kind.type, reference.parent)
 
 
+def check_locks(connection: Connection, reference: Reference, verb: str) -> None:
+    """Return if no lock forbids to ``write`` or ``delete`` a resource; locks themselves are free.
+
+    Raises:
+        ArmError: ScopeLocked.
+    """
+    if reference.type.key == locks.TYPE:
+        return
+    if verb == "delete":
+        locks.check_delete(connection, reference.id.text)
+    else:
+        locks.check_write(connection, reference.id.text)
+
+
 class Engine:
     """Runs the life of the resources of one registry."""
 
@@ -92,6 +106,7 @@ class Engine:
             if kind.kind is not Kind.GROUP:
                 check_group(connection, reference, to_write=True)
             check_parent(connection, reference, "write")
+            check_locks(connection, reference, "write")
             old = resources.get(connection, reference.key)
             etags.check(call.headers, reference.id, old)
             return self._write(connection, kind, reference, _Given(call, body, old))
@@ -105,6 +120,7 @@ class Engine:
         def work(connection: Connection) -> _Written:
             old = self.existing(connection, reference, "write")
             check_group(connection, reference, to_write=True)
+            check_locks(connection, reference, "write")
             etags.check(call.headers, reference.id, old)
             # A PATCH does not rename: it keeps the casing of the last PUT.
             place = Reference(kind, arm_id.parse(old.resource_id), reference.parent)
@@ -123,6 +139,7 @@ class Engine:
             old = resources.get(connection, reference.key)
             if old is None:
                 return 204
+            check_locks(connection, reference, "delete")
             etags.check(call.headers, reference.id, old)
             remove(connection, self.registry, old.key, effects)
             return 200

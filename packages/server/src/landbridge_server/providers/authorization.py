@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from landbridge_server.arm import filters, names, refusals
+from landbridge_server.arm import filters, locks, names, refusals
 from landbridge_server.arm.access import enclosing
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.documents import iso
@@ -116,6 +116,7 @@ class RoleAssignments(ServedType):
             known = role_assignments.get(connection, reference.key)
             if known is not None:
                 return _unchanged(known, role, principal)
+            locks.check_write(connection, scope)
             _check_twin(connection, scope, role, principal)
             description = properties.get("description")
             return grant(
@@ -138,6 +139,7 @@ class RoleAssignments(ServedType):
         def work(connection: Connection) -> Assignment | None:
             found = self._find(connection, call, reference)
             if found is not None:
+                locks.check_delete(connection, assignment_id(found.scope, found.name))
                 role_assignments.remove(connection, found.assignment_key)
             return found
 

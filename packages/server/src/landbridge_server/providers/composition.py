@@ -20,6 +20,7 @@ from landbridge_server.providers.authorization import RoleAssignments, RoleDefin
 from landbridge_server.providers.hybrid_compute.machines import Machines, Presence, Removed
 from landbridge_server.providers.hybrid_connectivity.endpoints import Endpoints, RelayCredentials
 from landbridge_server.providers.hybrid_connectivity.service_configurations import ServiceConfigurations
+from landbridge_server.providers.locks import Locks
 from landbridge_server.providers.provider_list import ProviderList
 from landbridge_server.providers.resource_groups import ResourceGroup, ResourceGroups
 from landbridge_server.providers.subscriptions import Subscriptions
@@ -58,12 +59,15 @@ class ResourceManager:
         that is gone, after the commit; ``wake_deletions`` wakes ``reconcile.delete_groups``.
         """
         group = ResourceGroup()
+        base = addresses.resource_manager
         named = ("subscriptions", "tenants", "locations", "resources", "providers", "operationresults")
         self.registry = Registry(
             [
                 Provider("Microsoft.Resources", (group, *(_Named(one) for one in named)), free=True),
                 Provider(
-                    "Microsoft.Authorization", (RoleAssignments(db, clock), RoleDefinitions()), free=True
+                    "Microsoft.Authorization",
+                    (RoleAssignments(db, clock), RoleDefinitions(), Locks(lambda: self.engine, base)),
+                    free=True,
                 ),
                 Provider("Microsoft.HybridCompute", (Machines(presence, on_removed),)),
                 Provider(
@@ -73,7 +77,6 @@ class ResourceManager:
                 Provider("Microsoft.GuestConfiguration", ()),
             ]
         )
-        base = addresses.resource_manager
         self.engine = Engine(db, self.registry, locations, clock)
         reading = Reading(self.engine, access, base)
         results = Operations(db, access, base, clock)

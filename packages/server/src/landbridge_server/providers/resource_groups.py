@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from landbridge_server.arm import etags, operations, refusals
+from landbridge_server.arm import etags, locks, operations, refusals
 from landbridge_server.arm.access import Access
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.dispatch import Routes
@@ -127,6 +127,7 @@ class ResourceGroups:
         stored = resources.get(connection, reference.key)
         if stored is None:
             raise refusals.group_missing(reference.id.name)
+        locks.check_delete(connection, stored.resource_id)
         etags.check(call.headers, reference.id, stored)
         if DELETING in stored.document:
             for operation in running(connection, DELETE_GROUP):
