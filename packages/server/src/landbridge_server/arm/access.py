@@ -1,8 +1,9 @@
 """The authorization question: may this caller do that there?
 
 Answers follow the store: a role that was taken away is gone with the next call. What few
-roles a caller holds is remembered until something is committed. A role at a scope counts at everything below it. ``/`` is the root of
-the caller's tenant: it reaches the subscriptions of that tenant and no others.
+roles a caller holds is remembered until something is committed. A role at a scope counts at
+everything below it. ``/`` is the root of the caller's tenant: it reaches the subscriptions of
+that tenant and no others.
 
 Whoever answers a request with a token must have asked here; ``Deciding`` lets the edge see
 that. The answer never depends on whether the resource exists.
