@@ -161,6 +161,33 @@ provider_registrations = Table(
     Column("changed_at", Float, nullable=False),
 )
 
+# Tag names and values that a subscription keeps whether or not anything carries them.
+tag_names = Table(
+    "tag_names",
+    metadata,
+    Column("subscription_id", NAME, primary_key=True),
+    Column("name_key", NAME, primary_key=True),
+    Column("name", NAME, nullable=False),
+)
+
+tag_values = Table(
+    "tag_values",
+    metadata,
+    Column("subscription_id", NAME, primary_key=True),
+    Column("name_key", NAME, primary_key=True),
+    Column("value", NAME, primary_key=True),
+)
+
+feature_registrations = Table(
+    "feature_registrations",
+    metadata,
+    Column("subscription_id", NAME, primary_key=True),
+    Column("feature_key", NAME, primary_key=True),  # namespace/name in lower case
+    Column("state", NAME, nullable=False),  # as in provider_registrations
+    Column("changed_at", Float, nullable=False),
+    Column("document", Text, nullable=False),  # JSON: what the writer gave, and who it was
+)
+
 operations = Table(
     "operations",
     metadata,
