@@ -49,6 +49,7 @@ STATUS: dict[str, int] = {
     "NoRegisteredProviderFound": 400,
     "NotFound": 404,
     "OperationNotAllowed": 409,
+    "OperationPreempted": 409,
     "ParentResourceNotFound": 404,
     "PreconditionFailed": 412,
     "PrincipalNotFound": 400,

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from landbridge_server.arm import documents, etags, locks, names, refusals
+from landbridge_server.arm import documents, etags, locks, names, operations, refusals
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.removal import remove
 from landbridge_server.arm.resource_type import Effects, Kind, Reference, ResourceType, Write
 from landbridge_server.store import resources
 from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.operations import IN_PROGRESS, Operation
 from landbridge_server.store.resources import Stored
 from landbridge_wire import arm_id
 
@@ -30,6 +31,7 @@ DELETING = '"properties":{"provisioningState":"Deleting"'
 class _Written(NamedTuple):
     status: int
     stored: Stored
+    operation: Operation | None = None
 
 
 def check_group(connection: Connection, reference: Reference, *, to_write: bool) -> None:
@@ -56,7 +58,11 @@ def check_parent(connection: Connection, reference: Reference, verb: str) -> Non
         ArmError: ParentResourceNotFound.
     """
     kind = reference.type
-    if not isinstance(kind, ResourceType) or kind.kind not in (Kind.CHILD, Kind.EXTENSION):
+    if not isinstance(kind, ResourceType) or kind.kind not in (
+        Kind.CHILD,
+        Kind.TRACKED_CHILD,
+        Kind.EXTENSION,
+    ):
         return
     parent = arm_id.parse(reference.parent_key)
     if kind.kind is Kind.EXTENSION and verb == "write":
@@ -88,12 +94,14 @@ class Engine:
         registry: Registry,
         locations: tuple[str, ...],
         clock: Callable[[], float],
+        base: str,
     ) -> None:
-        """Take the store, the types, the names of the locations, and the clock."""
+        """Take the store, the types, the names of the locations, the clock, and the public address."""
         self.db = db
         self.registry = registry
         self.locations = locations
         self.clock = clock
+        self.base = base
 
     async def put(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
         """Create or replace a resource."""
@@ -111,7 +119,7 @@ class Engine:
             etags.check(call.headers, reference.id, old)
             return self._write(connection, kind, reference, _Given(call, body, old))
 
-        return self._show(kind, await self.db.write(work))
+        return self._show(call, kind, await self.db.write(work))
 
     async def patch(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
         """Change a resource by JSON merge-patch; given tags replace all tags."""
@@ -124,29 +132,36 @@ class Engine:
             etags.check(call.headers, reference.id, old)
             # A PATCH does not rename: it keeps the casing of the last PUT.
             place = Reference(kind, arm_id.parse(old.resource_id), reference.parent)
-            write = Write(place.id, body, documents.decode(old), call.caller, self.clock())
+            write = Write(place.id, body, documents.decode(old), call.caller, self.clock(), partial=True)
             return self._write(connection, kind, place, _Given(call, kind.patch(write), old))
 
-        return self._show(kind, await self.db.write(work))
+        return self._show(call, kind, await self.db.write(work))
 
     async def delete(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
-        """Remove a resource and everything below it: 200, or 204 when it was not there."""
+        """Remove a resource and everything below it: 200, or 204 when it was not there.
+
+        202 where the type has it done by an operation.
+        """
         effects = Effects()
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> _Written | None:
             check_group(connection, reference, to_write=True)
             check_parent(connection, reference, "delete")
             old = resources.get(connection, reference.key)
             if old is None:
-                return 204
+                return None
             check_locks(connection, reference, "delete")
             etags.check(call.headers, reference.id, old)
-            remove(connection, self.registry, old.key, effects)
-            return 200
+            operation = kind.on_remove(connection, old, call.caller, self.clock())
+            if operation is None or operation.status != IN_PROGRESS:
+                remove(connection, self.registry, old.key, effects)
+            return _Written(200, old, operation)
 
-        status = await self.db.write(work)
+        gone = await self.db.write(work)
         effects.run()
-        return Answer(status)
+        if gone is None:
+            return Answer(204)
+        return self._accepted(call, kind, gone, gone.operation) if gone.operation else Answer(gone.status)
 
     async def remove(self, key: str) -> None:
         """Remove the resource with this lower-case id, if it is there. Asks nobody."""
@@ -170,25 +185,44 @@ class Engine:
     def _write(self, connection: Connection, kind: ResourceType, place: Reference, given: _Given) -> _Written:
         now = self.clock()
         before = documents.decode(given.old) if given.old else None
-        write = Write(place.id, given.body, before, given.call.caller, now)
+        write = Write(place.id, given.body, before, given.call.caller, now, given.call.method == "PATCH")
         document = documents.compose(kind, write, self.locations)
-        if before is None:
-            kind.on_create(connection, write, document)
-        else:
-            kind.on_update(connection, write, document)
+        change = kind.on_create if before is None else kind.on_update
+        operation = change(connection, write, document)
         if given.old is not None and before is not None and documents.same(before, document):
-            return _Written(kind.updated, given.old)
+            return _Written(kind.updated, given.old, operation)
         document["systemData"] = documents.system_data(given.call.caller, now, before)
-        tracked = kind.kind is Kind.TRACKED
+        tracked = kind.kind in (Kind.TRACKED, Kind.TRACKED_CHILD)
         stored = documents.row(
             place.id, place.parent_key, kind.key, document, now, given.old, tracked=tracked
         )
         resources.put(connection, stored, documents.tags_of(document), is_new=given.old is None)
-        return _Written(kind.created if given.old is None else kind.updated, stored)
+        return _Written(kind.created if given.old is None else kind.updated, stored, operation)
 
-    def _show(self, kind: ResourceType, written: _Written) -> Answer:
+    def shown(self, key: str) -> bytes | None:
+        """Return the JSON of the resource with this lower-case id; None: there is none."""
+
+        def read(connection: Connection) -> bytes | None:
+            stored = resources.get(connection, key)
+            kind = self.registry.find(stored.type_key) if stored else None
+            if stored is None or not isinstance(kind, ResourceType):
+                return None
+            return kind.render(connection, [stored])[0]
+
+        return self.db.read(read)
+
+    def _show(self, call: Call, kind: ResourceType, written: _Written) -> Answer:
+        if written.operation and kind.accepted:
+            return self._accepted(call, kind, written, written.operation)
         body = self.db.read(lambda connection: kind.render(connection, [written.stored]))[0]
-        return Answer(written.status, body, {"etag": written.stored.etag})
+        answered = Answer(written.status, body, {"etag": written.stored.etag})
+        if written.operation:
+            answered.headers |= self._accepted(call, kind, written, written.operation).headers
+        return answered
+
+    def _accepted(self, call: Call, kind: ResourceType, written: _Written, operation: Operation) -> Answer:
+        place = operations.Place(kind.namespace, written.stored.location or self.locations[0])
+        return operations.accepted(self.base, operation, call.api_version, place)
 
 
 class _Given(NamedTuple):

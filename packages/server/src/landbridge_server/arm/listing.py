@@ -17,6 +17,7 @@ from landbridge_server.arm.resource_type import Kind, Reference, ResourceType
 from landbridge_server.store import resources
 from landbridge_server.store.database import Connection
 from landbridge_server.store.resources import Query, Stored, Tag
+from landbridge_wire import arm_id
 
 RAW = msgspec.Raw
 _Render = Callable[[Sequence[Stored]], list[bytes]]
@@ -108,22 +109,28 @@ class Reading:
         headers = {"etag": stored.etag}
         if call.method == "HEAD":
             return Answer(204, headers=headers)
-        return Answer(200, kind.render(connection, [stored])[0], headers)
+        rendered = kind.render(connection, [stored])[0]
+        if "$expand" in call.query:
+            words = call.query["$expand"].replace(" ", "").lower().split(",")
+            rendered = kind.expand(connection, rendered, stored, frozenset(words))
+        return Answer(200, rendered, headers)
 
     def collection(
         self, connection: Connection, call: Call, kind: ResourceType, reference: Reference
     ) -> Answer:
         """Answer 200 with a page of the resources of a type in a group, a subscription, or below a parent."""
         own = reference.id
-        scope = own.parent if kind.kind is Kind.TRACKED else reference.parent
+        # An extension is listed below its resource, and for whole groups and subscriptions too.
+        across = kind.kind is Kind.TRACKED or (kind.listed_across and not arm_id.parse(own.parent).namespace)
+        scope = own.parent if across else reference.parent
         within = self.access.visible(connection, call.caller, kind.action("read"), scope)
         check_group(connection, reference, to_write=False)
         check_parent(connection, reference, "read")
         query = Query(
             subscription_id=own.subscription.lower(),
             type_key=kind.key,
-            group_key=own.group.lower() if kind.kind is Kind.TRACKED else "",
-            parent_key=reference.parent_key if kind.kind in (Kind.CHILD, Kind.EXTENSION) else "",
+            group_key=own.group.lower() if across else "",
+            parent_key="" if across else reference.parent_key,
             within=within,
         )
         return self.pages(connection, call, query, lambda rows: kind.render(connection, rows))

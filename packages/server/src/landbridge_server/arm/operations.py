@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,6 +28,9 @@ KEPT = 7 * 86400.0
 
 DELETE_GROUP = "deleteGroup"
 """The kind of operation that empties and removes a resource group."""
+
+PUT_RESOURCE, DELETE_RESOURCE, ACTION = "putResource", "deleteResource", "action"
+"""The kinds of what a machine carries out: the answer at the end is that of a PUT, a DELETE, a POST."""
 
 READ = "Microsoft.Resources/subscriptions/operationresults/read"
 
@@ -60,15 +64,46 @@ def fail(connection: Connection, operation_id: str, error: ArmError, now: float)
     operations.end(connection, operation_id, FAILED, now, msgspec.json.encode(error.to_json()).decode())
 
 
+class Place(NamedTuple):
+    """Where a provider answers for its own operations: below its locations.
+
+    ``words`` are the names of the two addresses there; without the first, Location alone is told.
+    """
+
+    namespace: str
+    location: str
+    words: tuple[str, str] = ("operationstatus", "operationresults")
+
+
+def accepted(base: str, operation: Operation, version: str, place: Place) -> Answer:
+    """Answer 202 with where the provider says how it goes on, as recorded of the real ones."""
+    where = f"{base}/subscriptions/{operation.subscription_id}/providers/{place.namespace}"
+    where += f"/locations/{place.location}"
+    tail = f"{operation.operation_id}?api-version={version}"
+    status, result = place.words
+    headers = {"location": f"{where}/{result}/{tail}", "retry-after": str(RETRY_AFTER)}
+    if status:
+        headers["azure-asyncoperation"] = f"{where}/{status}/{tail}"
+    return Answer(202, headers=headers)
+
+
 class Operations:
     """Answers for the addresses that a 202 names; ``base`` is the resource manager's own."""
 
-    def __init__(self, db: Database, access: Access, base: str, clock: Callable[[], float]) -> None:
-        """Take the store and the gate."""
+    def __init__(
+        self,
+        db: Database,
+        access: Access,
+        base: str,
+        clock: Callable[[], float],
+        shown: Callable[[str], bytes | None] = lambda _key: None,
+    ) -> None:
+        """Take the store and the gate; ``shown`` returns the JSON of a resource by its key."""
         self.db = db
         self.access = access
         self.base = base
         self.clock = clock
+        self.shown = shown
 
     def accepted(self, operation: Operation, version: str) -> Answer:
         """Answer 202 with where to ask for the result."""
@@ -79,18 +114,24 @@ class Operations:
     def routes(self) -> Mapping[str, Mapping[str, Callable[[Call], Awaitable[Answer]]]]:
         """Return the rows of the table of routes."""
         where = "subscriptions/{subscription}"
+        there = where + "/providers/{namespace}/locations/{location}"
         return {
             f"{where}/operationresults/{{operation}}": {"GET": self.result},
             f"{where}/operationstatuses/{{operation}}": {"GET": self.status},
+            f"{there}/operationresults/{{operation}}": {"GET": self.result},
+            f"{there}/operationstatus/{{operation}}": {"GET": self.status},
         }
 
     async def result(self, call: Call) -> Answer:
         """Answer 202 while it runs, then 200, or the error that ended it."""
         operation = self._operation(call)
         if operation.status == IN_PROGRESS:
-            return self.accepted(operation, call.api_version)
+            return self._running(call, operation)
         if operation.status == FAILED:
             raise self._error(operation)
+        if operation.kind == PUT_RESOURCE:
+            shown = self.shown(operation.target_id.lower())
+            return Answer(200, shown) if shown is not None else Answer(204)
         return Answer(200)
 
     async def status(self, call: Call) -> Answer:
@@ -107,8 +148,15 @@ class Operations:
         if operation.error:
             body["error"] = msgspec.json.decode(operation.error)
         if operation.status == IN_PROGRESS:
-            return answer(body, retry_after=str(RETRY_AFTER))
+            return Answer(200, answer(body).body, self._running(call, operation).headers)
         return answer(body)
+
+    def _running(self, call: Call, operation: Operation) -> Answer:
+        """Answer 202 with the same addresses as the answer that began the operation."""
+        if "namespace" not in call.names:
+            return self.accepted(operation, call.api_version)
+        place = Place(call.names["namespace"], call.names["location"])
+        return accepted(self.base, operation, call.api_version, place)
 
     def _operation(self, call: Call) -> Operation:
         """Return the operation, to whoever began it or may read operations.

@@ -13,12 +13,14 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.merge_patch import merge
 from landbridge_server.identity.caller import Caller
 from landbridge_server.store.database import Connection
+from landbridge_server.store.operations import Operation
 from landbridge_server.store.resources import Stored
 from landbridge_wire.arm_id import ArmId
 
@@ -33,6 +35,8 @@ class Kind(Enum):
     """In a resource group, with location and tags; in the lists of resources."""
     CHILD = "child"
     """Below a resource of the parent type; without location and tags."""
+    TRACKED_CHILD = "trackedChild"
+    """Below a resource of the parent type, with location and tags; in the lists of resources."""
     EXTENSION = "extension"
     """Below any resource, behind a second ``/providers/``; without location and tags."""
     GROUP = "group"
@@ -71,6 +75,8 @@ class Write:
     old: Document | None
     caller: Caller
     now: float
+    partial: bool = False
+    """A PATCH: what the body does not name stays as it is."""
 
     @property
     def properties(self) -> Any:
@@ -136,13 +142,20 @@ class ResourceType(TypeInfo):
     name_rule = ""
     members: tuple[str, ...] = ()
     """Further members of the envelope that are texts, such as ``kind``."""
+    accepted = 0
+    """The status of a write that has an operation, when it is not that of one that has ended: 202 without
+    a body. 0: created or updated, with the resource."""
+    observed: Mapping[str, Any] = MappingProxyType({})
+    """The shape of what a machine reports about a resource; kept among its properties."""
+    listed_across = False
+    """Of an extension: whether it has lists for a whole group and a subscription, too."""
     removal_matters = False
     """Whether ``on_delete`` must run for each resource, also when what it lies below goes."""
 
     @property
     def in_locations(self) -> bool:  # type: ignore[override]
         """Whether its resources have a location."""
-        return self.kind in (Kind.TRACKED, Kind.GROUP)
+        return self.kind in (Kind.TRACKED, Kind.TRACKED_CHILD, Kind.GROUP)
 
     @property
     def actions(self) -> Mapping[str, Action]:
@@ -177,11 +190,33 @@ class ResourceType(TypeInfo):
         whole["tags"] = write.body["tags"] if "tags" in write.body else old.get("tags", {})
         return whole
 
-    def on_create(self, connection: Connection, write: Write, document: Document) -> None:
-        """Take part in the transaction of a creation; may complete the document."""
+    def on_create(self, connection: Connection, write: Write, document: Document) -> Operation | None:
+        """Take part in the transaction of a creation; may complete the document.
 
-    def on_update(self, connection: Connection, write: Write, document: Document) -> None:
-        """Take part in the transaction of a change; may complete the document, or refuse."""
+        Return the operation that goes on after the answer; None: the write ends with it.
+        """
+        return None
+
+    def on_update(self, connection: Connection, write: Write, document: Document) -> Operation | None:
+        """Take part in the transaction of a change; may complete the document, or refuse.
+
+        Return the operation that goes on after the answer; None: the write ends with it.
+        """
+        return None
+
+    def on_remove(
+        self, connection: Connection, stored: Stored, caller: Caller, now: float
+    ) -> Operation | None:
+        """Take part in the transaction of a DELETE, before anything is removed.
+
+        Return the operation that removes it: one that runs removes it later, one that has
+        ended promises that it can go now. None: it goes now, without an operation.
+        """
+        return None
+
+    def expand(self, connection: Connection, rendered: bytes, stored: Stored, words: frozenset[str]) -> bytes:
+        """Return a resource with what the lower-case words of ``$expand`` ask for."""
+        return rendered
 
     def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
         """Take part in the transaction of a removal; only called when ``removal_matters``."""

@@ -24,6 +24,8 @@ from landbridge_server.providers.locks import Locks
 from landbridge_server.providers.provider_list import ProviderList
 from landbridge_server.providers.resource_groups import ResourceGroup, ResourceGroups
 from landbridge_server.providers.subscriptions import Subscriptions
+from landbridge_server.providers.tag_names import TagNames
+from landbridge_server.providers.tags import Tags
 from landbridge_server.store.database import Database
 
 
@@ -63,7 +65,11 @@ class ResourceManager:
         named = ("subscriptions", "tenants", "locations", "resources", "providers", "operationresults")
         self.registry = Registry(
             [
-                Provider("Microsoft.Resources", (group, *(_Named(one) for one in named)), free=True),
+                Provider(
+                    "Microsoft.Resources",
+                    (group, Tags(lambda: self.engine), *(_Named(one) for one in named)),
+                    free=True,
+                ),
                 Provider(
                     "Microsoft.Authorization",
                     (RoleAssignments(db, clock), RoleDefinitions(), Locks(lambda: self.engine, base)),
@@ -77,14 +83,15 @@ class ResourceManager:
                 Provider("Microsoft.GuestConfiguration", ()),
             ]
         )
-        self.engine = Engine(db, self.registry, locations, clock)
+        self.engine = Engine(db, self.registry, locations, clock, base)
         reading = Reading(self.engine, access, base)
-        results = Operations(db, access, base, clock)
+        results = Operations(db, access, base, clock, self.engine.shown)
         groups = ResourceGroups(group, self.engine, reading, access, results, wake_deletions)
         routes: Routes = {
             **Subscriptions(db, access, locations).routes(),
             **ProviderList(db, self.registry, access, locations, clock).routes(),
             **groups.routes(),
+            **TagNames(db, access).routes(),
             **results.routes(),
         }
         self.dispatch = Dispatch(self.registry, self.engine, reading, access, routes, addresses.login)

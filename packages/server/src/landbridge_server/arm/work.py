@@ -1,0 +1,242 @@
+"""What waits for a machine: asked in the transaction of a write, ended by the machine's report.
+
+Only a machine can carry out what is written about it: install an extension, run a command.
+Each such write becomes one operation (what the caller polls) and one item of work (what the
+machine fetches). Until the machine has reported, the resource says Creating, Updating or
+Deleting and the operation InProgress, across restarts, for as long as it takes.
+
+- A newer write about the same resource takes the place of an item that no agent has fetched.
+- What no agent ever fetched can be removed at once: nothing of it is on the machine.
+- When the machine's resource goes, removals have succeeded and everything else is given up.
+
+The decision and its reasons: docs/adr/0006. Who asks on behalf of a machine has proved to be it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from landbridge_server.arm import documents, etags, operations, shape
+from landbridge_server.arm.registry import Registry
+from landbridge_server.arm.removal import remove
+from landbridge_server.arm.resource_type import Document, Effects, ResourceType
+from landbridge_server.identity.caller import Caller
+from landbridge_server.store import machines, resources, work
+from landbridge_server.store import operations as stored_operations
+from landbridge_server.store.database import Connection
+from landbridge_server.store.operations import Operation
+from landbridge_server.store.resources import Stored
+from landbridge_server.store.work import Item
+from landbridge_wire import arm_id
+from landbridge_wire.errors import ArmError
+
+APPLY = "apply"
+"""Make the machine have what the resource says."""
+REMOVE = "remove"
+"""Make the machine have nothing of the resource any more."""
+
+CREATING, UPDATING, DELETING = "Creating", "Updating", "Deleting"
+SUCCEEDED, FAILED = "Succeeded", "Failed"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a machine says about one item. ``properties`` are what it observed, unverified.
+
+    ``ended``: there is nothing more to do; ``error`` says why it failed.
+    """
+
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    ended: bool = False
+    error: ArmError | None = None
+
+
+def preempted(why: str) -> ArmError:
+    """Return the error of an operation that something else took the place of."""
+    return ArmError("OperationPreempted", f"The operation was given up: {why}", cause="service")
+
+
+def ask(
+    connection: Connection,
+    kind: str,
+    target: str,
+    caller: Caller,
+    now: float,
+    content: Mapping[str, Any] | None = None,
+) -> Operation:
+    """Ask a machine to do something about ``target``, the id of a resource of it or of itself.
+
+    ``kind`` is APPLY, REMOVE or the name of an action; ``content`` says what the resource does not.
+    """
+    own = arm_id.parse(target)
+    if kind == REMOVE and (under_way := _removal(connection, own.key)) is not None:
+        return under_way
+    if kind in (APPLY, REMOVE):
+        newer = "a newer one about the same resource was accepted before the machine had begun."
+        give_up(connection, _unfetched(connection, own.key), preempted(newer), now)
+    result = {APPLY: operations.PUT_RESOURCE, REMOVE: operations.DELETE_RESOURCE}
+    made = operations.begin(
+        connection,
+        result.get(kind, operations.ACTION),
+        own.subscription,
+        own.text,
+        caller.object_id,
+        now,
+    )
+    work.add(
+        connection,
+        work_id=made.operation_id,
+        machine_key=machine_of(own.key),
+        target_key=own.key,
+        kind=kind,
+        content=msgspec.json.encode(content or {}).decode(),
+        now=now,
+    )
+    return made
+
+
+def machine_of(key: str) -> str:
+    """Return the key of the machine that a resource, or an extension of it, lies below."""
+    return "/".join(key.split("/")[:9])
+
+
+def _unfetched(connection: Connection, target_key: str) -> list[Item]:
+    return [
+        one
+        for one in work.of_target(connection, target_key)
+        if one.fetched_at is None and one.kind in (APPLY, REMOVE)
+    ]
+
+
+def _removal(connection: Connection, target_key: str) -> Operation | None:
+    """Return the removal that is the last thing asked about a resource."""
+    last = [one for one in work.of_target(connection, target_key) if one.kind in (APPLY, REMOVE)][-1:]
+    return stored_operations.get(connection, last[0].work_id) if last and last[0].kind == REMOVE else None
+
+
+def pending(connection: Connection, target_key: str) -> Operation | None:
+    """Return the operation of the newest PUT or PATCH of a resource that no agent has fetched yet."""
+    waiting = [one for one in _unfetched(connection, target_key) if one.kind == APPLY]
+    return stored_operations.get(connection, waiting[-1].work_id) if waiting else None
+
+
+def next_state(old: Document | None) -> str:
+    """Return the state of a resource that is written: Creating until a machine had it once."""
+    state = (old or {}).get("properties", {}).get("provisioningState", CREATING)
+    return CREATING if state == CREATING else UPDATING
+
+
+def is_delivered(connection: Connection, stored: Stored) -> bool:
+    """Say whether something of a resource may be on its machine."""
+    machine = machines.get(connection, machine_of(stored.key))
+    if machine is None or machine.enrolled_at is None:
+        return False
+    if any(one.fetched_at is not None for one in work.of_target(connection, stored.key)):
+        return True
+    return next_state(documents.decode(stored)) != CREATING
+
+
+def ask_removal(connection: Connection, stored: Stored, caller: Caller, now: float) -> Operation:
+    """Ask the machine to remove a resource; the operation has ended where there is nothing to do."""
+    asked = ask(connection, REMOVE, stored.resource_id, caller, now)
+    if is_delivered(connection, stored):
+        document = documents.decode(stored)
+        document["properties"]["provisioningState"] = DELETING
+        rewrite(connection, stored, document, now)
+        return asked
+    work.remove(connection, [asked.operation_id])
+    operations.succeed(connection, asked.operation_id, now)
+    return asked._replace(status=stored_operations.SUCCEEDED, ended_at=now)
+
+
+def rewrite(connection: Connection, stored: Stored, document: Document, now: float) -> Stored:
+    """Write what became of a resource; who wrote it last stays the same."""
+    row = stored._replace(document=msgspec.json.encode(document).decode(), etag=etags.new(), changed_at=now)
+    resources.put(connection, row, documents.tags_of(document), is_new=False)
+    return row
+
+
+def give_up(connection: Connection, items: list[Item], error: ArmError, now: float) -> None:
+    """End items that nobody will carry out any more."""
+    for one in items:
+        operations.fail(connection, one.work_id, error, now)
+    work.remove(connection, [one.work_id for one in items])
+
+
+def abandon(connection: Connection, key: str, now: float) -> None:
+    """End all work about a resource that goes, and about what lies below it."""
+    items = work.at_or_below(connection, key)
+    for one in items:
+        if one.kind == REMOVE:
+            operations.succeed(connection, one.work_id, now)
+    work.remove(connection, [one.work_id for one in items if one.kind == REMOVE])
+    gone = preempted("the resource was deleted before the machine had done it.")
+    give_up(connection, [one for one in items if one.kind != REMOVE], gone, now)
+
+
+def fetch(connection: Connection, machine_key: str, now: float, limit: int = 100) -> list[Item]:
+    """Return what a machine has to do, the oldest first; asked again, the same until it has reported."""
+    items = work.of_machine(connection, machine_key, limit)
+    work.set_fetched(connection, [one.work_id for one in items if one.fetched_at is None], now)
+    return items
+
+
+def report(
+    connection: Connection,
+    registry: Registry,
+    machine_key: str,
+    work_id: str,
+    said: Report,
+    now: float,
+    effects: Effects,
+) -> None:
+    """Take over what a machine says about an item; the transaction is the caller's.
+
+    Raises:
+        ArmError: NotFound; the item has ended, or is another machine's.
+    """
+    item = work.get(connection, work_id)
+    if item is None or item.machine_key != machine_key:
+        raise ArmError("NotFound", f"There is no work '{work_id[:100]}' for this machine.")
+    stored = resources.get(connection, item.target_key)
+    if said.ended:
+        work.remove(connection, [work_id])
+        if said.error is None:
+            operations.succeed(connection, work_id, now)
+        else:
+            operations.fail(connection, work_id, said.error, now)
+    if stored is None or item.kind not in (APPLY, REMOVE):
+        return
+    newer = _newer(connection, item)
+    if item.kind == REMOVE and said.ended and said.error is None and newer is None:
+        remove(connection, registry, stored.key, effects)
+        return
+    document = documents.decode(stored)
+    kind = registry.find(stored.type_key)
+    if isinstance(kind, ResourceType):
+        document["properties"].update(shape.keep(dict(kind.observed), dict(said.properties), "properties"))
+    if said.ended:
+        document["properties"]["provisioningState"] = _state_after(item, said, newer)
+    rewrite(connection, stored, document, now)
+
+
+def _newer(connection: Connection, item: Item) -> Item | None:
+    """Return what was asked about the same resource after an item, the newest."""
+    later = [
+        one
+        for one in work.of_target(connection, item.target_key)
+        if one.kind in (APPLY, REMOVE) and one.sequence > item.sequence
+    ]
+    return later[-1] if later else None
+
+
+def _state_after(item: Item, said: Report, newer: Item | None) -> str:
+    if newer is None:
+        return FAILED if said.error is not None else SUCCEEDED
+    if newer.kind == REMOVE:
+        return DELETING
+    return CREATING if item.kind == REMOVE and said.error is None else UPDATING
