@@ -76,6 +76,17 @@ def check_delete(connection: Connection, scope: str) -> None:
         raise refuse("delete", scope, found)
 
 
+def check_delete_at(connection: Connection, scope: str) -> None:
+    """Return if something of no id of its own may be deleted at this id; what lies below does not count.
+
+    Raises:
+        ArmError: ScopeLocked.
+    """
+    found = locks.at(connection, scopes_of(scope.lower()))
+    if found:
+        raise refuse("delete", scope, found)
+
+
 def check_move(connection: Connection, scope: str) -> None:
     """Return if what has this id may leave its place, or take something in.
 

@@ -6,8 +6,8 @@ from landbridge_server.arm import refusals
 from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.dispatch import Routes
-from landbridge_server.store import subscriptions, tenants
-from landbridge_server.store.database import Database
+from landbridge_server.store import subscriptions, tags, tenants
+from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.subscriptions import Subscription
 from landbridge_server.store.tenants import Tenant
 
@@ -15,9 +15,10 @@ READ = "Microsoft.Resources/subscriptions/read"
 READ_LOCATIONS = "Microsoft.Resources/subscriptions/locations/read"
 
 
-def shown(subscription: Subscription) -> dict[str, object]:
+def shown(connection: Connection, subscription: Subscription) -> dict[str, object]:
     """Return a subscription as clients see it."""
-    return {
+    found = tags.own(connection, f"/subscriptions/{subscription.subscription_id}")
+    return ({"tags": found} if found else {}) | {
         "id": f"/subscriptions/{subscription.subscription_id}",
         "authorizationSource": "RoleBased",
         "managedByTenants": [],
@@ -83,17 +84,24 @@ class Subscriptions:
 
     async def everyone(self, call: Call) -> Answer:
         """List the subscriptions in or below which the caller holds any role."""
-        found = self.db.read(lambda connection: self.access.subscriptions(connection, call.caller))
-        return answer({"value": [shown(one) for one in found]})
+
+        def read(connection: Connection) -> list[dict[str, object]]:
+            return [shown(connection, one) for one in self.access.subscriptions(connection, call.caller)]
+
+        return answer({"value": self.db.read(read)})
 
     async def one(self, call: Call) -> Answer:
         """Show a subscription."""
         name = call.names["subscription"].lower()
         self.access.require_inside(call.caller, READ, name)
-        found = self.db.read(lambda connection: subscriptions.get(connection, name))
-        if found is None:
-            raise refusals.subscription_missing(name)
-        return answer(shown(found))
+
+        def read(connection: Connection) -> dict[str, object]:
+            found = subscriptions.get(connection, name)
+            if found is None:
+                raise refusals.subscription_missing(name)
+            return shown(connection, found)
+
+        return answer(self.db.read(read))
 
     async def places(self, call: Call) -> Answer:
         """List the locations of the cloud."""
