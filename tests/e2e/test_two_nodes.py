@@ -11,74 +11,23 @@ from pathlib import Path
 
 import pytest
 
-import postgresql_server
-from balancer import Balancer
-from quickstart.ports import find_free
 from quickstart.programs import Children, wait_until
 from running import (
     ENVIRONMENT,
     PROGRAMS,
     Agent,
     Connection,
-    ControlPlane,
     Sshd,
     kill_and_wait,
     short_folder,
 )
-
-
-class Nodes:
-    """One cloud of two nodes; clients reach it through the balancer."""
-
-    def __init__(self, server: postgresql_server.PostgreSql, url: str) -> None:
-        self.server = server
-        self.balancer = Balancer()
-        self.url = f"https://localhost:{self.balancer.port}"
-        self.store = short_folder() / "store"
-        self.store.write_text(url)
-        self.store.chmod(0o600)
-        self.folders = [short_folder(), short_folder()]
-        one_port, two_port = find_free(), find_free()
-        self.balancer.targets = [one_port, two_port]
-        self.one = self._start(0, one_port)
-        for name in ("ca", "keys"):
-            shutil.copytree(self.folders[0] / name, self.folders[1] / name)
-        shutil.copy(self.folders[0] / "admin.json", self.folders[1])
-        self.two = self._start(1, two_port)
-
-    def _start(self, number: int, port: int) -> ControlPlane:
-        node = f"https://127.0.0.1:{port}"
-        words = ("--store-file", str(self.store), "--external-url", self.url, "--node-url", node)
-        return ControlPlane(self.folders[number], *words, port=port)
-
-    def prefer(self, *nodes: ControlPlane) -> None:
-        self.balancer.targets = [node.port for node in nodes]
-
-    def holder(self) -> str:
-        """Return the address of the node that holds the only machine's control channel."""
-        query = "SELECT address FROM nodes JOIN presence ON holder = node_id"
-        return str(self.server.execute(query, self.store.read_text().split("?")[0].rpartition("/")[2])[0][0])
-
-    def stop(self) -> None:
-        self.one.stop()
-        self.two.stop()
-        self.balancer.close()
-        for folder in (*self.folders, self.store.parent):
-            shutil.rmtree(folder)
+from two_nodes import Nodes, running_nodes
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    with postgresql_server.started() as server:
-        if server is None:
-            pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-        with server.database() as url:
-            found = Nodes(server, url)
-            try:
-                found.one.prepare()
-                yield found
-            finally:
-                found.stop()
+    with running_nodes() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +80,7 @@ def test_the_secret_of_the_store_is_not_in_the_process_list(nodes: Nodes) -> Non
 
 
 def test_ssh_through_the_node_that_does_not_hold_the_machine(nodes: Nodes, machine: Connection) -> None:
-    assert nodes.holder() == f"wss://127.0.0.1:{nodes.one.port}"
+    assert nodes.holders() == {"shore": f"wss://127.0.0.1:{nodes.one.port}"}
     nodes.prefer(nodes.two, nodes.one)
     done = machine.ssh("echo across")
     assert done.stdout == "across\n", done.stderr

@@ -1,4 +1,7 @@
-"""A TCP load balancer for tests: new connections go to the first of ``targets`` that answers."""
+"""A TCP load balancer for tests: new connections go to the first of ``targets`` that answers.
+
+With ``spread`` each begins to look one target further than the one before.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ class Balancer:
 
     def __init__(self) -> None:
         self.targets: list[int] = []
+        self.spread = False
+        self._turn = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
@@ -32,7 +37,9 @@ class Balancer:
             threading.Thread(target=self._join, args=(client,), daemon=True).start()
 
     def _join(self, client: socket.socket) -> None:
-        for port in list(self.targets):
+        self._turn += self.spread
+        first = self._turn % len(self.targets)
+        for port in self.targets[first:] + self.targets[:first]:
             try:
                 server = socket.create_connection(("127.0.0.1", port), 2)
             except OSError:
