@@ -4,8 +4,8 @@ uvicorn's HTTP protocol parses requests and runs the application; WebSocket upgr
 handed over, transport and all, to the relay, so its bytes never pass ASGI. TLS is
 aiofastnet's, for less CPU per byte and because it copies what it must queue.
 
-Everything before authentication is bounded here: TLS handshakes, request heads (time and
-size), bodies (time), and how long an answer may wait to be read.
+Everything before authentication is bounded: TLS handshakes here; request heads, bodies, and how
+long an answer may wait to be read in ``http_protocol``.
 """
 
 from __future__ import annotations
@@ -21,133 +21,11 @@ from typing import Any
 
 import aiofastnet
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from landbridge_server.edge.http_protocol import Application, Deadlines, HttpProtocol
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.protocol import upgraded_to
-
-Application = Callable[..., Any]
-"""An ASGI application."""
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """Seconds; ``head_size`` in bytes. ``grace`` is how long a shutdown waits for answers."""
-
-    handshake: float = 15.0
-    head: float = 15.0
-    body: float = 60.0
-    keep_alive: int = 30
-    grace: float = 5.0
-    head_size: int = 64 * 1024
-
-
-class _HeadTooLarge(ValueError):
-    """Raised inside the parser, which turns it into a 400."""
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with deadlines for a request that does not arrive."""
-
-    deadlines = Deadlines()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._deadline: asyncio.TimerHandle | None = None
-        self._stalled: asyncio.TimerHandle | None = None
-        self._in_head = True
-        self._head_bytes = self._header_bytes = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self._arm(self.deadlines.head)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
-        self._disarm()
-        self._flowing()
-        super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Expect the peer to take its answer within the time that a body may need."""
-        super().pause_writing()
-        self._flowing()
-        self._stalled = self.loop.call_later(self.deadlines.body, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Note that the peer reads."""
-        self._flowing()
-        super().resume_writing()
-
-    def _flowing(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-
-    def data_received(self, data: bytes) -> None:
-        """Parse; refuse a head that does not end within its limit."""
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if not self._in_head:
-            self._head_bytes = 0
-        elif self._head_bytes > self.deadlines.head_size:
-            self._answer(431, "Request Header Fields Too Large")
-
-    def handle_websocket_upgrade(self) -> None:
-        """Hand the transport over; from here on the relay bounds it."""
-        self._disarm()
-        self._flowing()
-        super().handle_websocket_upgrade()
-
-    def on_message_begin(self) -> None:
-        """Expect the head of a request."""
-        super().on_message_begin()
-        self._in_head = True
-        self._header_bytes = 0
-        if self._deadline is None:
-            self._arm(self.deadlines.head)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; raise if they are too large even though they came in one read."""
-        super().on_header(name, value)
-        self._header_bytes += len(name) + len(value)
-        if len(self.url) + self._header_bytes > self.deadlines.head_size or len(self.headers) > 256:
-            raise _HeadTooLarge
-
-    def on_headers_complete(self) -> None:
-        """Expect the body."""
-        self._in_head = False
-        self._arm(self.deadlines.body)
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """Expect nothing: the answer is ours."""
-        self._disarm()
-        super().on_message_complete()
-
-    def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._deadline = self.loop.call_later(seconds, self._late)
-
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _late(self) -> None:
-        self._deadline = None
-        if self._in_head:
-            self._answer(408, "Request Timeout")
-        else:
-            self.transport.close()  # an answer may be under way: nothing can be put before it
-
-    def _answer(self, status: int, text: str) -> None:
-        if not self.transport.is_closing():
-            head = f"HTTP/1.1 {status} {text}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            self.transport.write(head.encode())
-            self.transport.close()
 
 
 @dataclass
