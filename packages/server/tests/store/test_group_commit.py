@@ -29,7 +29,7 @@ async def keep_busy(db):
         begun.set()
         gate.wait(10)
 
-    busy = asyncio.ensure_future(db.write(work))
+    busy = asyncio.ensure_future(db.write(work, aside=True))
     await asyncio.to_thread(begun.wait, 10)
     return busy, gate
 
@@ -68,13 +68,61 @@ async def test_a_write_that_is_alone_and_raises_leaves_nothing(db):
     assert setting(db, "bad") is None
 
 
-async def test_nobody_is_told_of_success_when_the_commit_fails(db):
+async def test_nobody_is_told_of_success_when_the_transaction_ended_early(db):
     def end_early(connection):
         connection.exec_driver_sql("ROLLBACK")
 
-    outcomes = await together(db, put("one"), end_early, put("two"))
+    one, ended, two = await together(db, put("one"), end_early, put("two"))
+    assert isinstance(one, Exception)
+    assert isinstance(ended, Exception)
+    assert setting(db, "one") is None
+    assert (setting(db, "two") is None) == isinstance(two, Exception)
+
+
+async def test_nobody_is_told_of_success_when_the_commit_is_refused(db):
+    connection = db._writes._driver()
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    connection.execute("CREATE TABLE child (id INTEGER REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)")
+
+    def orphan(connection):
+        connection.exec_driver_sql("INSERT INTO child VALUES (1)")  # only the commit refuses it
+
+    outcomes = await together(db, put("one"), orphan, put("two"))
     assert all(isinstance(one, Exception) for one in outcomes)
     assert [setting(db, name) for name in ("one", "two")] == [None, None]
+    await db.write(put("three"))
+    assert setting(db, "three") == "here"
+
+
+async def test_a_long_write_does_not_stop_the_loop(db):
+    busy, gate = await keep_busy(db)
+    waiting = asyncio.ensure_future(db.write(put("next")))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    gate.set()
+    await asyncio.gather(busy, waiting)
+    assert setting(db, "next") == "here"
+
+
+async def test_a_write_that_changes_nothing_needs_no_commit(db):
+    await db.write(put("there"))
+    before = db.generation()
+    assert await db.write(lambda connection: settings.get(connection, "there")) == "here"
+    assert db.generation() == before
+
+
+def test_one_store_serves_one_loop_after_the_other(db):
+    async def write(name):
+        await db.write(put(name))
+
+    async def leave_behind():
+        db._writes.put(put("left"))
+
+    asyncio.run(write("one"))
+    asyncio.run(leave_behind())
+    asyncio.run(write("two"))
+    assert [setting(db, name) for name in ("one", "two")] == ["here", "here"]
 
 
 async def test_a_write_goes_on_when_its_caller_leaves(db):

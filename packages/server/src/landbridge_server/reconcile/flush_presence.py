@@ -32,4 +32,4 @@ class FlushPresence:
         def work(connection: Connection) -> None:
             machines.save_seen(connection, batch)
 
-        await self.db.write(work)
+        await self.db.write(work, aside=True)

@@ -1,8 +1,9 @@
 """One database, opened once: reads, serialised writes, and the migrations.
 
 SQLite runs in WAL mode with ``synchronous=FULL``: what a caller was told is on the disk.
-Writes run on one writer thread; those that wait together share a transaction, and so one
-``fsync``; on PostgreSQL the nodes' writers queue as ``store.postgresql`` says.
+Writes that wait together share a transaction, and so one ``fsync``; on SQLite they run on the
+event loop and only the disk is waited for elsewhere (``store.inline_commit``), on PostgreSQL
+they run on a writer thread, and the nodes' writers queue as ``store.postgresql`` says.
 
 Reads run in the calling thread, on both databases: a point read costs less than a thread
 switch, and a reader never waits for a writer. A PostgreSQL that does not answer must not
@@ -29,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from landbridge_server.store import postgresql, sqlite
 from landbridge_server.store.group_commit import GroupCommit
+from landbridge_server.store.inline_commit import InlineCommit
 from landbridge_server.store.postgresql import StoreUnavailable
 from landbridge_server.store.remembered import Generation
 from landbridge_server.store.sqlite_reader import SqliteReader
@@ -58,9 +60,13 @@ class Database:
         self._readable = postgresql.reader(url) if self.shared else self.engine
         self._writable = self.engine.execution_options(landbridge_write=True)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
-        self._writes = GroupCommit(self._writer, self.writing)
         self._reader = SqliteReader(self.engine)
         self._generation = Generation(self._reader.data_version)
+        self._writes = (
+            GroupCommit(self._writer, self.writing)
+            if self.shared
+            else InlineCommit(self._writer, self.engine, self.writing, self._generation.grow)
+        )
         self._poster = ThreadPoolExecutor(max_workers=2, thread_name_prefix="store-poster")
         self._lost: StoreUnavailable | None = None
         self._closed = threading.Event()
@@ -125,18 +131,18 @@ class Database:
         with self.reading() as connection:
             return work(connection)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` on the writer thread and return once it is committed, or undone.
+    async def write(self, work: Callable[[Connection], T], *, aside: bool = False) -> T:
+        """Run ``work`` where writes run and return once it is committed, or undone.
 
         What waits together is committed together, each a savepoint of its own. It runs to
-        its end even when the caller is cancelled.
+        its end even when the caller is cancelled. It may run on the event loop: it must not
+        wait for anything, and one that takes longer than some milliseconds is to be run
+        ``aside``, on a thread.
         """
-
-        def explained(connection: Connection) -> T:
-            with self._explained():  # within a shared transaction, too
-                return work(connection)
-
-        return await self._writes.put(explained)
+        try:
+            return await self._writes.put(work, aside=aside)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise self._explanation(error) from error
 
     async def post(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` beside the writers, in a short transaction of its own, on another thread.
@@ -166,10 +172,11 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
-            found = (postgresql if self.shared else sqlite).explained(error, self.url)
-            if found is None:
-                raise
-            raise found from error
+            raise self._explanation(error) from error
+
+    def _explanation(self, error: Exception) -> Exception:
+        """Return what to raise in place of a driver's error: the same one, if it is no fault of the store."""
+        return (postgresql if self.shared else sqlite).explained(error, self.url) or error
 
     def _reachable(self) -> bool:
         """Try once to connect; if that fails, refuse reads until a thread has succeeded."""
@@ -202,6 +209,8 @@ class Database:
         self._closed.set()
         self._writer.shutdown(wait=True)
         self._poster.shutdown(wait=True)
+        if isinstance(self._writes, InlineCommit):
+            self._writes.close()
         self._reader.close()
         self.engine.dispose()
         self._readable.dispose()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
@@ -23,34 +23,50 @@ TOGETHER = 32
 """The most writes in one transaction: nobody waits long for neighbours."""
 
 
-class _Waiting(NamedTuple):
+class Outcome(NamedTuple):
+    """How a write ended: with a result, or with an error."""
+
+    result: Any
+    error: BaseException | None
+
+
+class Waiting(NamedTuple):
+    """A write in a queue. ``aside`` says that it is a long one."""
+
     work: Callable[[Connection], Any]
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
+    aside: bool = False
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell whoever waits, on the loop; nobody may, if the caller was cancelled."""
+        if self.done.done():
+            return
+        if outcome.error is not None:
+            self.done.set_exception(outcome.error)
+        else:
+            self.done.set_result(outcome.result)
 
 
-class _Outcome(NamedTuple):
-    result: Any
-    error: BaseException | None
+Transaction = Callable[[], AbstractContextManager[Connection]]
+Work = Callable[[Connection], Any]
 
 
 class GroupCommit:
     """The queue before the writer thread. ``transaction`` begins one and commits at its end."""
 
-    def __init__(
-        self, writer: Executor, transaction: Callable[[], AbstractContextManager[Connection]]
-    ) -> None:
+    def __init__(self, writer: Executor, transaction: Transaction) -> None:
         """Take the thread, as an executor of one worker."""
         self._writer = writer
         self._transaction = transaction
         self._lock = threading.Lock()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._scheduled = False
 
-    def put(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+    def put(self, work: Callable[[Connection], T], *, aside: bool = False) -> asyncio.Future[T]:
         """Queue ``work``; it runs even when nobody waits for the future any more."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(work, loop, loop.create_future())
+        waiting = Waiting(work, loop, loop.create_future(), aside)
         with self._lock:
             self._queue.append(waiting)
             if not self._scheduled:
@@ -62,7 +78,7 @@ class GroupCommit:
         """Commit one group; the next one queues behind what else the thread has to do."""
         with self._lock:
             group = [self._queue.popleft() for _ in range(min(TOGETHER, len(self._queue)))]
-        outcomes = self._commit([waiting.work for waiting in group])
+        outcomes = together(self._transaction, [waiting.work for waiting in group])
         with self._lock:
             self._scheduled = bool(self._queue)
             if self._scheduled:
@@ -72,38 +88,35 @@ class GroupCommit:
                     self._queue.clear()
         _tell(group, outcomes)
 
-    def _commit(self, works: list[Callable[[Connection], Any]]) -> list[_Outcome]:
-        try:
-            with self._transaction() as connection:
-                if len(works) == 1:
-                    return_alone = works[0](connection)
-                else:
-                    outcomes = [_inside(connection, work) for work in works]
-        except BaseException as error:
-            return [_Outcome(None, error)] * len(works)
-        return [_Outcome(return_alone, None)] if len(works) == 1 else outcomes
+
+def together(transaction: Transaction, works: Sequence[Work]) -> list[Outcome]:
+    """Run works in one transaction, each undone alone if it raises; return how each ended."""
+    try:
+        with transaction() as connection:
+            if len(works) == 1:
+                outcomes = [Outcome(works[0](connection), None)]
+            else:
+                outcomes = [_inside(connection, work) for work in works]
+    except BaseException as error:
+        return [Outcome(None, error)] * len(works)
+    return outcomes
 
 
-def _inside(connection: Connection, work: Callable[[Connection], Any]) -> _Outcome:
+def _inside(connection: Connection, work: Work) -> Outcome:
     connection.exec_driver_sql("SAVEPOINT one")
     try:
-        outcome = _Outcome(work(connection), None)
+        outcome = Outcome(work(connection), None)
     except BaseException as error:
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one")
-        outcome = _Outcome(None, error)
+        outcome = Outcome(None, error)
     connection.exec_driver_sql("RELEASE SAVEPOINT one")
     return outcome
 
 
-def _tell(group: list[_Waiting], outcomes: list[_Outcome]) -> None:
+def _tell(group: list[Waiting], outcomes: list[Outcome]) -> None:
     def tell() -> None:
         for waiting, outcome in zip(group, outcomes, strict=True):
-            if waiting.done.done():  # its caller was cancelled
-                continue
-            if outcome.error is not None:
-                waiting.done.set_exception(outcome.error)
-            else:
-                waiting.done.set_result(outcome.result)
+            waiting.tell(outcome)
 
     loop = group[0].loop
     if not loop.is_closed():

@@ -1,42 +1,88 @@
-"""Point reads of the hot path: on SQLite, run by the driver itself.
+"""Statements of the hot path: put into words once, and on SQLite run by the driver itself.
 
-SQLAlchemy's own execution costs several times what SQLite needs for a point read. A
-prepared read keeps SQLAlchemy's description of the statement and leaves its execution out:
-no conversion of types (booleans come as 0 and 1), and no transaction is begun; inside one it
-sees what that sees. Elsewhere the round trip costs more than anything here, and SQLAlchemy
-runs the statement as usual.
+SQLAlchemy's own execution costs several times what SQLite needs for a point read or the
+change of a row. A prepared statement keeps SQLAlchemy's description and leaves its execution
+out: no conversion of types (booleans come as 0 and 1), and no transaction is begun; inside
+one it sees what that sees. On PostgreSQL the round trip costs more than anything here:
+SQLAlchemy runs the same words there, and looks after connections that are lost.
 """
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import ClauseElement
+
+Parameters = Mapping[str, Any]
 
 
 class Prepared:
-    """A select with named parameters, ready to be run."""
+    """A statement with named parameters, ready to be run.
 
-    def __init__(self, statement: Select[Any]) -> None:
+    An insert takes one parameter for each column, by its name.
+    """
+
+    def __init__(self, statement: Executable) -> None:
         """Take a statement whose parameters are ``bindparam``s without expansion."""
+        if not isinstance(statement, ClauseElement):
+            raise TypeError("A statement made by SQLAlchemy is needed.")
         self._statement = statement
-        compiled = statement.compile(dialect=sqlite.dialect())
+        compiled: Any = statement.compile(dialect=sqlite.dialect())
         self._text = str(compiled)
-        self._order = list(compiled.positiontup or ())
+        self._order = tuple(compiled.positiontup or ())
+        self._elsewhere = ""
+        # What SQLAlchemy made a parameter by itself, such as the offset that SQLite's limit brings.
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
 
-    def rows(self, connection: Connection, parameters: dict[str, Any]) -> list[Any]:
+    def rows(self, connection: Connection, parameters: Parameters) -> list[Any]:
         """Run it and return all rows."""
+        if self._constants:
+            parameters = self._constants | dict(parameters)
         if connection.dialect.name != "sqlite":
-            return list(connection.execute(self._statement, parameters))
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(self._text, [parameters[name] for name in self._order])
-            return list(cursor.fetchall())
-        finally:
-            cursor.close()
+            return list(connection.exec_driver_sql(self._words(), parameters))
+        driver: Any = connection.connection.dbapi_connection
+        found: list[Any] = driver.execute(self._text, [parameters[name] for name in self._order]).fetchall()
+        return found
 
-    def first(self, connection: Connection, parameters: dict[str, Any]) -> Any:
+    def first(self, connection: Connection, parameters: Parameters) -> Any:
         """Run it and return the first row, or None."""
         found = self.rows(connection, parameters)
         return found[0] if found else None
+
+    def run(self, connection: Connection, parameters: Parameters) -> None:
+        """Run it for what it changes.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: the database forbids the change.
+        """
+        self.run_all(connection, (parameters,))
+
+    def run_all(self, connection: Connection, parameters: Sequence[Parameters]) -> None:
+        """Run it once for each of the parameters, of which there is at least one.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: the database forbids a change.
+        """
+        if connection.dialect.name != "sqlite":
+            connection.exec_driver_sql(self._words(), list(parameters))
+            return
+        driver: Any = connection.connection.dbapi_connection
+        order = self._order
+        try:
+            for one in parameters:
+                driver.execute(self._text, [one[name] for name in order])
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(self._text, None, error) from error
+
+    def _words(self) -> str:
+        if not self._elsewhere:
+            dialect = psycopg.dialect()  # type: ignore[no-untyped-call]
+            self._elsewhere = str(self._statement.compile(dialect=dialect))
+        return self._elsewhere
