@@ -3,6 +3,7 @@ from __future__ import annotations
 from landbridge_server.reconcile.delete_groups import BATCH, DeleteGroups
 from landbridge_server.store import operations, principals
 from landbridge_server.testing import ControlPlane
+from landbridge_wire.errors import ArmError
 
 MACHINES = BATCH * 2 + 3
 
@@ -16,7 +17,7 @@ async def test_a_deletion_that_was_accepted_goes_on_after_a_restart(tmp_path, sp
         location = (await arm("DELETE", "resourcegroups/demo")).headers["location"]
         task = DeleteGroups(cloud.plane.db, cloud.plane.resources.registry, cloud.clock)
         (operation,) = cloud.plane.db.read(lambda c: operations.running(c, "deleteGroup"))
-        assert await task.step(operation) is True
+        assert (await task.step(operation, {}, operation.target_id.lower())).removed == BATCH
     async with ControlPlane(tmp_path) as cloud:
         arm = speaking_to(cloud)
         assert len((await arm("GET", "resources")).json()["value"]) == MACHINES - BATCH
@@ -53,7 +54,13 @@ async def test_results_of_operations_are_forgotten_after_a_week(cloud, arm):
     assert (await arm("GET", location, version="")).status_code == 404
 
 
-async def test_a_deletion_that_fails_does_not_keep_others_from_theirs(cloud, arm, monkeypatch):
+def code(answer):
+    return answer.json()["error"]["code"]
+
+
+async def test_a_deletion_that_fails_ends_as_failed_and_does_not_keep_others_from_theirs(
+    cloud, arm, monkeypatch
+):
     await arm.group("bad")
     await arm.machine("m", "bad")
     await arm.group("good")
@@ -64,6 +71,65 @@ async def test_a_deletion_that_fails_does_not_keep_others_from_theirs(cloud, arm
     with monkeypatch.context() as broken:
         broken.setattr(machines, "on_delete", lambda *_: 1 / 0)
         await cloud.plane.settle()
-    assert [(await arm("GET", where, version="")).status_code for where in locations] == [202, 200]
+    failed, done = [await arm("GET", where, version="") for where in locations]
+    assert (failed.status_code, code(failed), done.status_code) == (409, "ResourceGroupDeletionBlocked", 200)
+    text = failed.json()["error"]["message"]
+    assert text.startswith(
+        "Deletion of resource group 'bad' failed as resources with identifiers "
+        "'Microsoft.HybridCompute/machines/m' could not be deleted. "
+    )
+    status = (await arm("GET", locations[0].replace("results", "statuses"), version="")).json()
+    assert (status["status"], status["error"]["code"]) == ("Failed", "ResourceGroupDeletionBlocked")
+    assert (await arm("GET", "resourcegroups/bad")).json()["properties"] == {"provisioningState": "Succeeded"}
+    assert (await arm.machine("n", "bad")).status_code == 200
+    again = (await arm("DELETE", "resourcegroups/bad")).headers["location"]
+    assert again != locations[0]
     await cloud.plane.settle()
-    assert (await arm("GET", locations[0], version="")).status_code == 200
+    assert (await arm("GET", again, version="")).status_code == 200
+    assert (await arm("GET", locations[0], version="")).status_code == 409
+
+
+async def test_what_is_in_use_by_another_resource_is_deleted_after_it(cloud, arm, monkeypatch):
+    await arm.group()
+    for name in ("a", "b", "c"):
+        await arm.machine(name)
+    machines = cloud.plane.resources.registry.find("Microsoft.HybridCompute/machines")
+    removal = machines.on_delete
+    gone = []
+
+    def guarded(connection, stored, effects):
+        if stored.name_key == "a" and "c" not in gone:
+            raise ArmError("OperationNotAllowed", "a is in use by c.")
+        removal(connection, stored, effects)
+        effects.after.append(lambda: gone.append(stored.name_key))
+
+    monkeypatch.setattr(machines, "on_delete", guarded)
+    location = (await arm("DELETE", "resourcegroups/demo")).headers["location"]
+    await cloud.plane.settle()
+    assert (await arm("GET", location, version="")).status_code == 200
+    assert gone == ["b", "c", "a"]
+    assert (await arm("GET", "resources")).json() == {"value": []}
+
+
+async def test_only_what_cannot_be_deleted_is_left_and_each_says_why(cloud, arm, monkeypatch):
+    await arm.group()
+    for number in range(BATCH + 5):
+        await arm.machine(f"m{number}")
+    machines = cloud.plane.resources.registry.find("Microsoft.HybridCompute/machines")
+    removal = machines.on_delete
+
+    def guarded(connection, stored, effects):
+        if stored.name_key in ("m1", "m29"):
+            raise ArmError("OperationNotAllowed", f"{stored.name_key} is in use.")
+        removal(connection, stored, effects)
+
+    monkeypatch.setattr(machines, "on_delete", guarded)
+    location = (await arm("DELETE", "resourcegroups/demo")).headers["location"]
+    await cloud.plane.settle()
+    left = [one["name"] for one in (await arm("GET", "resources")).json()["value"]]
+    assert left == ["m1", "m29"]
+    details = (await arm("GET", location, version="")).json()["error"]["details"]
+    assert [(one["code"], one["message"]) for one in details] == [
+        ("OperationNotAllowed", "m1 is in use."),
+        ("OperationNotAllowed", "m29 is in use."),
+    ]

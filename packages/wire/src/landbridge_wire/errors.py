@@ -56,6 +56,7 @@ STATUS: dict[str, int] = {
     "PropertyChangeNotAllowed": 409,
     "RequestEntityTooLarge": 413,
     "ResourceGroupBeingDeleted": 409,
+    "ResourceGroupDeletionBlocked": 409,
     "ResourceGroupNotFound": 404,
     "ResourceNotFound": 404,
     "RoleAssignmentExists": 409,

@@ -32,6 +32,12 @@ DELETE_GROUP = "deleteGroup"
 PUT_RESOURCE, DELETE_RESOURCE, ACTION = "putResource", "deleteResource", "action"
 """The kinds of what a machine carries out: the answer at the end is that of a PUT, a DELETE, a POST."""
 
+MOVE = "moveResources"
+"""The kind of operation that moves resources; it answers 204 in the end."""
+
+VALIDATE_MOVE = "validateMoveResources"
+"""The kind of operation that only finds out whether resources could be moved."""
+
 READ = "Microsoft.Resources/subscriptions/operationresults/read"
 
 
@@ -132,7 +138,7 @@ class Operations:
         if operation.kind == PUT_RESOURCE:
             shown = self.shown(operation.target_id.lower())
             return Answer(200, shown) if shown is not None else Answer(204)
-        return Answer(200)
+        return Answer(204 if operation.kind in (MOVE, VALIDATE_MOVE) else 200)
 
     async def status(self, call: Call) -> Answer:
         """Answer 200 with the operation resource, whatever became of it."""
@@ -180,4 +186,13 @@ class Operations:
         code = str(found.get("code", ""))
         if code not in STATUS:
             code = "Conflict"
-        return ArmError(code, str(found.get("message", "The operation failed.")), cause="service")
+        details = tuple(_detail(one) for one in found.get("details", ()))
+        message = str(found.get("message", "The operation failed."))
+        return ArmError(code, message, details=details, cause="service")
+
+
+def _detail(found: Mapping[str, str]) -> ArmError:
+    code = found.get("code", "")
+    return ArmError(
+        code if code in STATUS else "Conflict", found.get("message", ""), target=found.get("target", "")
+    )

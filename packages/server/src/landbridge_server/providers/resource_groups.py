@@ -6,11 +6,10 @@ marks the group and answers 202; ``reconcile.delete_groups`` removes what is in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-from landbridge_server.arm import etags, locks, operations, refusals
+from landbridge_server.arm import etags, groups, locks, operations, refusals
 from landbridge_server.arm.access import Access
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.dispatch import Routes
@@ -21,7 +20,7 @@ from landbridge_server.arm.resource_type import Kind, Reference, ResourceType, W
 from landbridge_server.store import resources
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation, running
-from landbridge_server.store.resources import Query, Stored
+from landbridge_server.store.resources import Query
 from landbridge_wire import arm_id
 
 WHERE = "subscriptions/{subscription}"
@@ -133,7 +132,7 @@ class ResourceGroups:
             for operation in running(connection, DELETE_GROUP):
                 if operation.target_id.lower() == stored.key:
                     return operation
-        _mark(connection, stored)
+        groups.mark_leaving(connection, stored)
         return operations.begin(
             connection,
             DELETE_GROUP,
@@ -173,11 +172,3 @@ class ResourceGroups:
             return found
 
         return self.engine.db.read(read)
-
-
-def _mark(connection: Connection, stored: Stored) -> None:
-    document = json.loads(stored.document)
-    document["properties"]["provisioningState"] = "Deleting"
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-    changed = stored._replace(document=text, etag=etags.new())
-    resources.put(connection, changed, document.get("tags") or {}, is_new=False)

@@ -26,7 +26,7 @@ from landbridge_server.store import operations as stored_operations
 from landbridge_server.store import resources
 from landbridge_server.store.database import Connection, Database, StoreUnavailable
 from landbridge_server.store.operations import Operation
-from landbridge_server.store.resources import Query
+from landbridge_server.store.resources import Query, Stored
 from landbridge_wire import arm_id
 from landbridge_wire.errors import ArmError
 
@@ -120,9 +120,7 @@ class DeleteGroups:
         """Remove a batch that failed as a whole; what fails again is noted."""
         removed, last = 0, after
         for _ in range(BATCH):
-            rows = self.db.read(
-                lambda connection: resources.find(connection, self._query(operation, last, 1))
-            )  # noqa: B023
+            rows = self._next(operation, last)
             what = rows[0].resource_id if rows else operation.target_id
             try:
                 step = await self._remove(operation, refused, last, 1)
@@ -142,6 +140,10 @@ class DeleteGroups:
                 return Step("", removed)
             last = rows[0].key
         return Step(last, removed)
+
+    def _next(self, operation: Operation, after: str) -> list[Stored]:
+        query = self._query(operation, after, 1)
+        return self.db.read(lambda connection: resources.find(connection, query))
 
     def _query(self, operation: Operation, after: str, limit: int) -> Query:
         group = operation.target_id.lower()
