@@ -18,9 +18,11 @@ import pytest
 
 import postgresql_server
 from landbridge_server.config import Address
+from landbridge_server.fleet.node import LEASE
 from landbridge_server.relay.limits import Limits
 from landbridge_server.relay.names import hybrid_connection_path
 from landbridge_server.store import machines, nodes, notices
+from landbridge_server.store.machines import Seen
 from landbridge_server.testing import ControlPlane
 from landbridge_wire import agent_api
 
@@ -301,6 +303,51 @@ async def test_a_caller_waits_when_the_machine_is_no_longer_where_it_was(pair):
     again = await pair.two.relay.listen(pair.path)
     await pair.two.relay.dial((await pair.accepted(again))["address"])
     await caller
+
+
+async def held_by(pair, node_id):
+    """Have the table say that a node holds the machine, and wait until the second node knows."""
+    now = time.time()
+    row = Seen(pair.key, now, None, now, "1", node_id)
+    await pair.two.plane.db.write(lambda connection: machines.save_seen(connection, [row]))
+    await until(lambda: pair.two.presence.holder(pair.key) == node_id)
+
+
+async def test_a_caller_whose_machine_left_a_dead_node_for_a_third_is_served(pair):
+    await held_by(pair, "dead")
+    caller = pair.connecting(pair.two)
+    await until(lambda: pair.two.broker._pending)  # it was offered, and nobody will answer
+    control = await pair.one.relay.listen(pair.path)
+    async with asyncio.timeout(5):
+        await pair.two.relay.dial((await pair.accepted(control))["address"])
+        await caller
+
+
+async def test_a_caller_whose_machine_was_at_a_dead_node_is_404_when_it_stays_away(pair):
+    pair.two.broker.limits = Limits(hold=0.2)
+    await held_by(pair, "dead")
+    caller = pair.connecting(pair.two)
+    await until(lambda: pair.two.broker._pending)
+    await held_by(pair, None)
+    with pytest.raises(rehearsal.Refused) as refused:
+        async with asyncio.timeout(5):
+            await caller
+    assert refused.value.status == 404
+
+
+async def test_a_node_that_could_not_beat_itself_buries_nobody(pair):
+    def age(connection):
+        connection.exec_driver_sql("UPDATE nodes SET beat_at = beat_at - 60 WHERE node_id = 'late'")
+
+    await pair.two.plane.db.write(lambda connection: nodes.beat(connection, "late", "wss://late", 0.0))
+    node = pair.one.plane.node
+    node._beaten_at = node._beating_since = float("-inf")  # as after an outage
+    await pair.two.plane.db.write(age)
+    await node.beat()
+    assert "late" in pair.one.plane.db.read(nodes.alive)
+    node._beating_since -= LEASE
+    await node.beat()
+    assert "late" not in pair.one.plane.db.read(nodes.alive)
 
 
 async def test_a_machine_that_stays_away_is_404_at_the_other_node(pair):

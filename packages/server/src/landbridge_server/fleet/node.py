@@ -31,6 +31,9 @@ logger = logging.getLogger("landbridge")
 LEASE = 5.0
 """Seconds without a beat after which a node counts as dead."""
 
+KEPT = 10_000
+"""Hybrid connections whose machine's key is remembered, for callers who wait."""
+
 
 class Node:
     """Implements the relay's ``Neighbours``. Belongs to the event loop.
@@ -65,6 +68,8 @@ class Node:
         self._version = 0
         self._reread = True
         self._running: set[asyncio.Future[Any]] = set()
+        self._keys: dict[str, str] = {}  # machine keys by hybrid connection: it has one for its life
+        self._beaten_at = self._beating_since = float("-inf")
 
     # -- for the broker
 
@@ -75,18 +80,30 @@ class Node:
 
     def offer(self, path: str, rendezvous: str, accept: str) -> bool:
         """Ask the node that holds the machine to hand it ``accept``."""
-        machine_key = self.rendezvous.machine_key(path)
-        holder = self.presence.holder(machine_key) if machine_key else None
-        if holder is None:
+        holder = self.holder(path)
+        if not holder:
             return False
         letter = {"from": self.node_id, "path": path, "rendezvous": rendezvous, "accept": accept}
         self._spawn(self._send(holder, letter, rendezvous))
         return True
 
+    def holder(self, path: str) -> str:
+        """Return the other node that holds the machine's control channel; empty if none does."""
+        machine_key = self._machine_key(path)
+        return (self.presence.holder(machine_key) or "") if machine_key else ""
+
     def left_at(self, path: str) -> float:
         """Return when the machine was last known to leave any node."""
-        machine_key = self.rendezvous.machine_key(path)
+        machine_key = self._machine_key(path)
         return self.presence.departed_at(machine_key) if machine_key else 0.0
+
+    def _machine_key(self, path: str) -> str | None:
+        found = self._keys.get(path) or self.rendezvous.machine_key(path)
+        if found:
+            if len(self._keys) >= KEPT:
+                self._keys.clear()
+            self._keys[path] = found
+        return found
 
     async def _send(self, recipient: str, letter: dict[str, str], rendezvous: str = "") -> None:
         body = json.dumps(letter)
@@ -134,14 +151,22 @@ class Node:
         self.broker.close(path)
 
     async def beat(self) -> None:
-        """Prolong the lease of this node, and bury those whose lease has ended."""
-        now = self.clock()
+        """Prolong the lease of this node, and bury those whose lease has ended.
+
+        Only a node that could beat all the while judges the others: after an outage of the
+        database, they have a lease's time to beat again.
+        """
+        now, moment = self.clock(), asyncio.get_running_loop().time()
+        if moment - self._beaten_at > LEASE / 2:
+            self._beating_since = moment
+        judges = moment - self._beating_since >= LEASE
 
         def work(connection: Connection) -> tuple[bool, list[str]]:
             known = nodes.beat(connection, self.node_id, self._base, now)
-            return known, nodes.bury(connection, LEASE)
+            return known, nodes.bury(connection, LEASE) if judges else []
 
         known, dead = await self.db.write(work)
+        self._beaten_at = asyncio.get_running_loop().time()
         if not known:
             self.presence.claim()
         for node_id in dead:

@@ -287,7 +287,7 @@ class Broker:
                 return False
         if pending.timer is not None:
             pending.timer.cancel()
-        pending.abroad = not here
+        pending.abroad = "" if here else self.neighbours.holder(pending.path)
         self._pending[pending.rendezvous] = pending
         loop = asyncio.get_running_loop()
         pending.timer = loop.call_later(self.limits.rendezvous, self._late, pending)
@@ -314,8 +314,13 @@ class Broker:
             self._hold(pending)
 
     def offer_again(self) -> None:
-        """Offer those who are held once more: there is news of where machines are."""
+        """Offer those who wait once more: there is news of where machines are.
+
+        Whoever asked a node that no longer holds the machine would wait in vain for it.
+        """
         for pending in [one for waiting in self._waiting.values() for one in waiting]:
+            if pending.abroad and self.neighbours.holder(pending.path) != pending.abroad:
+                self.declined(pending.rendezvous)
             if pending.rendezvous not in self._pending:
                 self._offer(pending)
 

@@ -20,6 +20,10 @@ class Neighbours(Protocol):
         """
         ...
 
+    def holder(self, path: str) -> str:
+        """Return the node that is known to hold a machine now; empty if none is."""
+        ...
+
     def left_at(self, path: str) -> float:
         """Return when a machine was last known to leave any node (unix seconds); 0 if never."""
         ...
@@ -33,6 +37,10 @@ class Alone:
     def offer(self, path: str, rendezvous: str, accept: str) -> bool:
         """Know nobody."""
         return False
+
+    def holder(self, path: str) -> str:
+        """Know nobody."""
+        return ""
 
     def left_at(self, path: str) -> float:
         """Know nothing."""

@@ -67,5 +67,5 @@ class Pending:
         self.headers: dict[str, str] = {}
         self.remote = ("", 0)
         self.rendezvous = secrets.token_urlsafe(32)
-        self.abroad = False  # offered through another node
+        self.abroad = ""  # the other node that was asked, if one was
         self.timer: asyncio.TimerHandle | None = None

@@ -18,6 +18,8 @@ MAIL_SECONDS = 60.0
 """How long a message may wait; whoever it was for is gone by then."""
 
 _NOW = cast(func.extract("epoch", func.clock_timestamp()), Float)
+_BEGAN = cast(func.extract("epoch", func.transaction_timestamp()), Float)
+"""Before this transaction waited for other writers: what kept it waiting kept all nodes from beating."""
 
 
 def beat(connection: Connection, node_id: str, address: str, now: float) -> bool:
@@ -35,7 +37,7 @@ def bury(connection: Connection, lease: float) -> list[str]:
     The machines that they held have departed with the node's last beat.
     """
     dead = connection.execute(
-        select(nodes.c.node_id, nodes.c.clock_at).where(nodes.c.beat_at < _NOW - lease)
+        select(nodes.c.node_id, nodes.c.clock_at).where(nodes.c.beat_at < _BEGAN - lease)
     ).all()
     for node_id, clock_at in dead:
         leave(connection, node_id, clock_at)
