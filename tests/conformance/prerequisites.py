@@ -158,7 +158,8 @@ class Prerequisites:
 
     async def _extensions(self) -> None:
         found = await self.world.send(
-            "GET", f"{self.names.under}/providers/Microsoft.HybridCompute/locations/eastus/publishers",
+            "GET",
+            f"{self.names.under}/providers/Microsoft.HybridCompute/locations/eastus/publishers",
             version="2024-07-10",
         )
         self.names.extension = ("microsoft.azure.monitor", "azuremonitorlinuxagent", "1.9.1")
@@ -166,8 +167,10 @@ class Prerequisites:
 
     async def host(self, request: Request) -> None:
         """Make the machine that stands for any resource."""
-        await self._put("microsoft.hybridcompute/machines", f"{self.names.within}/providers/"
-                        f"Microsoft.HybridCompute/machines/{HOST}")
+        await self._put(
+            "microsoft.hybridcompute/machines",
+            f"{self.names.within}/providers/Microsoft.HybridCompute/machines/{HOST}",
+        )
 
     async def target(self, request: Request) -> None:
         """Make the machine that moves, and the group that it moves to."""

@@ -58,3 +58,72 @@ def not_offered(document: str, operation: str) -> str:
     """Return why an operation is not offered; empty when it is."""
     name = f"{document} {operation}"
     return next((reason for pattern, reason in NOT_OFFERED if re.search(pattern, name)), "")
+
+
+RECORDED = ("connectedmachine", "guestconfig", "azcli/resource")
+"""The folders of recordings that every recording must be listed for, here or below."""
+
+RECORDINGS = (
+    "azcli/resource/hybrid_2018_03_01/test_cannotdelete_resource_group_lock",
+    "azcli/resource/hybrid_2018_03_01/test_cannotdelete_resource_lock",
+    "azcli/resource/hybrid_2018_03_01/test_provider_registration",
+    "azcli/resource/hybrid_2018_03_01/test_resource_group",
+    "azcli/resource/hybrid_2018_03_01/test_resource_group_no_wait",
+    "azcli/resource/hybrid_2018_03_01/test_resource_id_scenario",
+    "azcli/resource/hybrid_2018_03_01/test_resource_lock_commands",
+    "azcli/resource/hybrid_2018_03_01/test_resource_move",
+    "azcli/resource/hybrid_2018_03_01/test_subscription_locks",
+    "azcli/resource/hybrid_2019_03_01/test_generic_subscription_locks",
+    "azcli/resource/hybrid_2019_03_01/test_global_ids",
+    "azcli/resource/hybrid_2019_03_01/test_lock_commands_with_ids",
+    "azcli/resource/hybrid_2019_03_01/test_lock_with_resource_id",
+    "azcli/resource/hybrid_2019_03_01/test_provider_operation",
+    "azcli/resource/hybrid_2019_03_01/test_resource_group",
+    "azcli/resource/hybrid_2019_03_01/test_resource_id_scenario",
+    "azcli/resource/hybrid_2019_03_01/test_resource_lock_commands",
+    "azcli/resource/hybrid_2019_03_01/test_subscription_locks",
+    "azcli/resource/hybrid_2019_03_01/test_tag_scenario",
+    "azcli/resource/latest/test_cannotdelete_resource_lock",
+    "azcli/resource/latest/test_feature_list",
+    "azcli/resource/latest/test_generic_subscription_locks",
+    "azcli/resource/latest/test_global_ids",
+    "azcli/resource/latest/test_group_lock_commands",
+    "azcli/resource/latest/test_lock_with_resource_id",
+    "azcli/resource/latest/test_readonly_resource_group_lock",
+    "azcli/resource/latest/test_readonly_resource_lock",
+    "azcli/resource/latest/test_resource_group",
+    "azcli/resource/latest/test_resource_group_local_context",
+    "azcli/resource/latest/test_resource_group_no_wait",
+    "connectedmachine/connectedmachine/latest/test_esu_license",
+    "connectedmachine/connectedmachine/latest/test_private_link",
+    "guestconfig/guestconfig/latest/test_guestconfig",
+)
+
+RECORDINGS_LEFT_OUT: tuple[tuple[str, str], ...] = (
+    (r"deployment|invoke_action|delete_dependent_resources|what_if", "deployments"),
+    (r"managementgroup|management_group|provider_registration_mg", "management groups"),
+    (r"policy", "policy"),
+    (r"managedapp", "managed applications"),
+    (r"template_spec", "template specs"),
+    (r"export_skip_resource_name_params", "the export of a template"),
+    (r"test_resource_create_and_show", "App Service: plans, sites and their configuration"),
+)
+"""Names of recordings that are not in scope, and what they are about."""
+
+
+def left_out(recording: str) -> str:
+    """Return why a recording is not in scope; empty when it is."""
+    name = recording.rpartition("/")[2]
+    return next((reason for pattern, reason in RECORDINGS_LEFT_OUT if re.search(pattern, name)), "")
+
+
+def not_offered_path(path: str) -> str:
+    """Return why a recorded path is not offered; empty when it is."""
+    return next((reason for pattern, reason in _PATHS if re.search(pattern, path, re.IGNORECASE)), "")
+
+
+_PATHS = (
+    (r"/Microsoft\.HybridCompute/licenses", "licenses are not registered"),
+    (r"/Microsoft\.HybridCompute/.*privateLinkScopes", "private link scopes are not registered"),
+    (r"/virtualMachines/.*GuestConfiguration/", "no virtual machines"),
+)

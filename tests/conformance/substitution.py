@@ -160,7 +160,10 @@ class Names:
         kept = {name: given[name] for name in ("roleName", "description", "permissions")}
         kept["roleName"] += f" of {self.group}"
         for one in kept["permissions"]:
-            one = {name: ["Microsoft.HybridCompute/machines/read"] if value else [] for name, value in one.items()}
+            one = {
+                name: ["Microsoft.HybridCompute/machines/read"] if value else []
+                for name, value in one.items()
+            }
             kept["permissions"] = [one | ({"dataActions": []} if "dataActions" in one else {})]
         return {"properties": kept | {"type": "CustomRole", "assignableScopes": [f"/{self.under}"]}}
 

@@ -19,7 +19,7 @@ import httpx
 from landbridge_server.testing import ControlPlane
 from tests.conformance import openapi
 
-LOCATIONS = ("local", "eastus", "eastus2euap", "westus", "westus2", "westcentralus", "centralus")
+LOCATIONS = ("local", "eastus", "eastus2euap", "westus", "westus2", "westcentralus", "centralus", "eastasia")
 """Every location that Microsoft's examples and recordings name, so that none has to be replaced."""
 
 NAMESPACES = ("Microsoft.HybridCompute", "Microsoft.HybridConnectivity", "Microsoft.GuestConfiguration")
