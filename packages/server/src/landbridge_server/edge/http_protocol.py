@@ -47,9 +47,13 @@ class Deadlines:
 
 
 class Gathering:
-    """What an answer writes to: its parts go out together, at the latest with the loop's next turn."""
+    """What answers are written to: their parts go out together, with the loop's next turn.
 
-    __slots__ = ("_loop", "_parts", "_scheduled", "_size", "holding", "transport")
+    By then every connection that had something to say was heard: who reads the answers is woken
+    once for all of them.
+    """
+
+    __slots__ = ("_loop", "_parts", "_size", "transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         """Write to ``transport`` in the end."""
@@ -57,23 +61,15 @@ class Gathering:
         self._loop = loop
         self._parts: list[bytes] = []
         self._size = 0
-        self._scheduled = False
-        self.holding = False
-        """Somebody has promised to ``flush``."""
 
     def write(self, data: bytes) -> None:
         """Take a part."""
+        if not self._parts:
+            self._loop.call_soon(self.flush)
         self._parts.append(data)
         self._size += len(data)
         if self._size > TOGETHER:
             self.flush()
-        elif not (self.holding or self._scheduled):
-            self._scheduled = True
-            self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self._scheduled = False
-        self.flush()
 
     def flush(self) -> None:
         """Write what has come together."""
@@ -215,14 +211,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer as far as that needs no waiting; leave the rest to a task."""
         context = copy_context()
         answering = cycle.run_asgi(app)
-        self._answers.holding = True
         try:
             awaited = context.run(answering.send, None)
         except StopIteration:
             return
-        finally:
-            self._answers.holding = False
-            self._answers.flush()
         task = self.loop.create_task(_continued(answering, awaited), context=context)
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)

@@ -36,7 +36,7 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
         }
         line.update(getattr(record, "fields", {}))
-        if record.exc_info and record.exc_info[1] is not None:
+        if record.exc_info and isinstance(record.exc_info[1], BaseException):
             line["error"] = "".join(traceback.format_exception(record.exc_info[1]))
         return _encode(line).decode()
 
