@@ -63,18 +63,12 @@ def _machine(row: Sequence[Any] | None) -> Machine | None:
     return Machine._make(row) if row is not None else None
 
 
+_INSERT = Prepared(machines.insert())
+
+
 def create(connection: Connection, machine_key: str, principal_id: str, vm_id: str) -> None:
     """Add the row of a machine that has not enrolled yet."""
-    connection.execute(
-        machines.insert().values(
-            machine_key=machine_key,
-            principal_id=principal_id,
-            vm_id=vm_id,
-            enrolled_at=None,
-            facts="{}",
-            facts_digest="",
-        )
-    )
+    _INSERT.run(connection, Machine(machine_key, principal_id, vm_id, None, "{}", "")._asdict())
 
 
 _GET = Prepared(select(machines).where(machines.c.machine_key == bindparam("machine_key")))
@@ -99,14 +93,14 @@ def facts_of(connection: Connection, machine_keys: Iterable[str]) -> dict[str, s
     return {row[0]: row[1] for row in rows}
 
 
-_SET_ENROLLED = (
+_SET_ENROLLED = Prepared(
     update(machines).where(machines.c.machine_key == bindparam("key")).values(enrolled_at=bindparam("now"))
 )
 
 
 def set_enrolled(connection: Connection, machine_key: str, now: float) -> None:
     """Note that the machine holds its first certificate."""
-    connection.execute(_SET_ENROLLED, {"key": machine_key, "now": now})
+    _SET_ENROLLED.run(connection, {"key": machine_key, "now": now})
 
 
 def set_facts(connection: Connection, machine_key: str, facts: str, digest: str) -> None:
@@ -116,20 +110,29 @@ def set_facts(connection: Connection, machine_key: str, facts: str, digest: str)
     )
 
 
+_REMOVE = (
+    Prepared(certificates.delete().where(certificates.c.principal_id == bindparam("principal"))),
+    Prepared(presence.delete().where(presence.c.machine_key == bindparam("machine"))),
+    Prepared(machines.delete().where(machines.c.machine_key == bindparam("machine"))),
+)
+
+
 def remove(connection: Connection, machine_key: str) -> None:
     """Remove a machine, its presence and its certificates. Its principal is the caller's business."""
     machine = get(connection, machine_key)
     if machine is None:
         return
-    connection.execute(certificates.delete().where(certificates.c.principal_id == machine.principal_id))
-    connection.execute(presence.delete().where(presence.c.machine_key == machine_key))
-    connection.execute(machines.delete().where(machines.c.machine_key == machine_key))
+    for statement in _REMOVE:
+        statement.run(connection, {"machine": machine_key, "principal": machine.principal_id})
     notices.post(connection, "removed", machine=machine_key, principal=machine.principal_id)
+
+
+_ADD_CERTIFICATE = Prepared(certificates.insert())
 
 
 def add_certificate(connection: Connection, certificate: Certificate) -> None:
     """Record a certificate; from now on an assertion made with its key is believed."""
-    connection.execute(certificates.insert(), certificate._asdict())
+    _ADD_CERTIFICATE.run(connection, certificate._asdict())
 
 
 def certificate_by_thumbprint(connection: Connection, thumbprint: str) -> Certificate | None:

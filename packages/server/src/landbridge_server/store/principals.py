@@ -24,12 +24,19 @@ SECRET = "secret"  # noqa: S105
 # Built once: every authenticated request looks a principal up, and building a statement
 # costs more than running it.
 _BY_OBJECT_ID = Prepared(select(principals).where(principals.c.object_id == bindparam("key")))
-_BY_USER_NAME = select(principals).where(principals.c.user_name_key == bindparam("key"))
-_BY_APP_ID = select(principals).where(principals.c.app_id == bindparam("key"))
-_BY_RESOURCE = select(principals).where(principals.c.resource_key == bindparam("key"))
-_CREDENTIALS = select(credentials).where(
-    credentials.c.object_id == bindparam("key"), credentials.c.kind == bindparam("wanted")
+_BY_USER_NAME = Prepared(select(principals).where(principals.c.user_name_key == bindparam("key")))
+_BY_APP_ID = Prepared(select(principals).where(principals.c.app_id == bindparam("key")))
+_BY_RESOURCE = Prepared(select(principals).where(principals.c.resource_key == bindparam("key")))
+_CREDENTIALS = Prepared(
+    select(credentials).where(
+        credentials.c.object_id == bindparam("key"), credentials.c.kind == bindparam("wanted")
+    )
 )
+_ADD = Prepared(principals.insert())
+_REMOVE = [
+    Prepared(table.delete().where(table.c.object_id == bindparam("key")))
+    for table in (credentials, refresh_tokens, device_codes, principals)
+]
 
 
 class Principal(NamedTuple):
@@ -70,7 +77,8 @@ class Credential(NamedTuple):
 
 
 def _principal(row: Sequence[Any] | None) -> Principal | None:
-    return Principal(*row) if row is not None else None
+    # Booleans come as 0 and 1 from SQLite.
+    return Principal(*row)._replace(enabled=bool(row[8])) if row is not None else None
 
 
 def add(connection: Connection, principal: Principal) -> None:
@@ -79,28 +87,27 @@ def add(connection: Connection, principal: Principal) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: its user name, application or resource has one already.
     """
-    connection.execute(principals.insert(), principal._asdict())
+    _ADD.run(connection, principal._asdict())
 
 
 def get(connection: Connection, object_id: str) -> Principal | None:
     """Return the principal with this object id."""
-    found = _principal(_BY_OBJECT_ID.first(connection, {"key": object_id}))
-    return found._replace(enabled=bool(found.enabled)) if found is not None else None
+    return _principal(_BY_OBJECT_ID.first(connection, {"key": object_id}))
 
 
 def by_user_name(connection: Connection, user_name: str) -> Principal | None:
     """Return the user with this user principal name, in any casing."""
-    return _principal(connection.execute(_BY_USER_NAME, {"key": user_name.lower()}).first())
+    return _principal(_BY_USER_NAME.first(connection, {"key": user_name.lower()}))
 
 
 def by_app_id(connection: Connection, app_id: str) -> Principal | None:
     """Return the service principal or managed identity of this application, in any casing."""
-    return _principal(connection.execute(_BY_APP_ID, {"key": app_id.lower()}).first())
+    return _principal(_BY_APP_ID.first(connection, {"key": app_id.lower()}))
 
 
 def by_resource(connection: Connection, resource_key: str) -> Principal | None:
     """Return the managed identity of a resource."""
-    return _principal(connection.execute(_BY_RESOURCE, {"key": resource_key}).first())
+    return _principal(_BY_RESOURCE.first(connection, {"key": resource_key}))
 
 
 def of_kind(connection: Connection, kind: str, tenant_id: str | None = None) -> list[Principal]:
@@ -122,8 +129,8 @@ def remove(connection: Connection, object_id: str) -> None:
 
     Its role assignments are the caller's business.
     """
-    for table in (credentials, refresh_tokens, device_codes, principals):
-        connection.execute(table.delete().where(table.c.object_id == object_id))
+    for statement in _REMOVE:
+        statement.run(connection, {"key": object_id})
 
 
 def add_credential(connection: Connection, credential: Credential) -> None:
@@ -133,7 +140,7 @@ def add_credential(connection: Connection, credential: Credential) -> None:
 
 def credentials_of(connection: Connection, object_id: str, kind: str) -> list[Credential]:
     """Return the credentials of a kind, expired ones included."""
-    rows = connection.execute(_CREDENTIALS, {"key": object_id, "wanted": kind})
+    rows = _CREDENTIALS.rows(connection, {"key": object_id, "wanted": kind})
     return [Credential(*row) for row in rows]
 
 

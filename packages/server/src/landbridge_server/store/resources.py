@@ -73,16 +73,21 @@ FILTERABLE = {
 }
 
 _GET = Prepared(select(resources).where(resources.c.key == bindparam("key")))
-_INSERT = resources.insert()
+_INSERT = Prepared(resources.insert())
 # What else a row has follows from its key. Not to write it spares all indices.
 _CHANGING = ("resource_id", "location", "document", "etag", "changed_at")
-_UPDATE = (
+_UPDATE = Prepared(
     update(resources)
     .where(resources.c.key == bindparam("old_key"))
     .values({name: bindparam(f"new_{name}") for name in _CHANGING})
 )
-_INSERT_TAGS = resource_tags.insert()
-_REMOVE_TAGS = resource_tags.delete().where(resource_tags.c.resource_key == bindparam("key"))
+_INSERT_TAG = Prepared(resource_tags.insert())
+_REMOVE_TAGS = Prepared(resource_tags.delete().where(resource_tags.c.resource_key == bindparam("key")))
+_REMOVE_TAG = Prepared(
+    resource_tags.delete().where(
+        resource_tags.c.resource_key == bindparam("key"), resource_tags.c.name_key == bindparam("name")
+    )
+)
 _EXISTS = Prepared(select(resources.c.key).where(resources.c.key == bindparam("key")))
 
 
@@ -97,26 +102,46 @@ def exists(connection: Connection, key: str) -> bool:
     return _EXISTS.first(connection, {"key": key}) is not None
 
 
-def put(connection: Connection, row: Stored, tags: Mapping[str, str], *, is_new: bool) -> None:
+def put(
+    connection: Connection,
+    row: Stored,
+    tags: Mapping[str, str],
+    *,
+    is_new: bool,
+    old_tags: Mapping[str, str] | None = None,
+) -> None:
     """Write a resource and its tags.
 
     Of one that is not new, only what a write can change: key, type, parent and the time of
-    creation stay as they are.
+    creation stay as they are. Of its tags, only those that are not the same in ``old_tags``,
+    where the caller knows what is there.
     """
     if is_new:
-        connection.execute(_INSERT, row._asdict())
+        _INSERT.run(connection, row._asdict())
+        old_tags = {}
     else:
         values = {f"new_{name}": getattr(row, name) for name in _CHANGING}
-        connection.execute(_UPDATE, values | {"old_key": row.key})
-        connection.execute(_REMOVE_TAGS, {"key": row.key})
-    if tags:
-        connection.execute(
-            _INSERT_TAGS,
-            [
-                {"resource_key": row.key, "name_key": name.lower(), "name": name, "value": value}
-                for name, value in tags.items()
-            ],
-        )
+        values["old_key"] = row.key
+        _UPDATE.run(connection, values)
+    _put_tags(connection, row.key, tags, old_tags)
+
+
+def _put_tags(
+    connection: Connection, key: str, tags: Mapping[str, str], old: Mapping[str, str] | None
+) -> None:
+    if old is None:
+        _REMOVE_TAGS.run(connection, {"key": key})
+        old = {}
+    leaving = [name for name, value in old.items() if tags.get(name) != value]
+    if leaving:
+        _REMOVE_TAG.run_all(connection, [{"key": key, "name": name.lower()} for name in leaving])
+    coming = [
+        {"resource_key": key, "name_key": name.lower(), "name": name, "value": value}
+        for name, value in tags.items()
+        if old.get(name) != value
+    ]
+    if coming:
+        _INSERT_TAG.run_all(connection, coming)
 
 
 def _below(column: ColumnElement[str], key: str) -> ColumnElement[bool]:
@@ -188,17 +213,22 @@ def below(connection: Connection, key: str, types: Sequence[str] = ()) -> list[S
     return [Stored(*row) for row in connection.execute(statement)]
 
 
+# "0" follows "/": the range holds exactly the keys that begin with the key and "/". Two
+# statements instead of one with "or", so that each is one walk along an index.
+_REMOVE = [
+    Prepared(statement)
+    for column in (resource_tags.c.resource_key, resources.c.key)
+    for statement in (
+        column.table.delete().where(column == bindparam("key")),
+        column.table.delete().where(column > bindparam("first"), column < bindparam("last")),
+    )
+]
+
+
 def remove_below(connection: Connection, key: str) -> None:
     """Remove a resource, everything under it, and all their tags."""
-    connection.execute(
-        resource_tags.delete().where(
-            or_(
-                resource_tags.c.resource_key == key,
-                _below(resource_tags.c.resource_key, key),
-            )
-        )
-    )
-    connection.execute(resources.delete().where(_at_or_below(key)))
+    for statement in _REMOVE:
+        statement.run(connection, {"key": key, "first": key + "/", "last": key + "0"})
 
 
 def any_of_namespace(connection: Connection, subscription_id: str, namespace: str) -> bool:

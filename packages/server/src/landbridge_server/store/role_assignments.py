@@ -127,13 +127,25 @@ def listed(
     return [Assignment(*row) for row in rows]
 
 
+_REMOVE_BELOW = (
+    Prepared(role_assignments.delete().where(role_assignments.c.scope_key == bindparam("key"))),
+    Prepared(
+        role_assignments.delete().where(
+            role_assignments.c.scope_key > bindparam("first"),
+            role_assignments.c.scope_key < bindparam("last"),
+        )
+    ),
+)
+_REMOVE_OF = Prepared(role_assignments.delete().where(role_assignments.c.principal_id == bindparam("key")))
+
+
 def remove_below(connection: Connection, scope_key: str) -> None:
     """Remove the assignments at a scope and at everything under it."""
-    connection.execute(
-        role_assignments.delete().where(or_(role_assignments.c.scope_key == scope_key, _below(scope_key)))
-    )
+    path = scope_key.rstrip("/")
+    for statement in _REMOVE_BELOW:
+        statement.run(connection, {"key": scope_key, "first": path + "/", "last": path + "0"})
 
 
 def remove_of_principal(connection: Connection, principal_id: str) -> None:
     """Remove everything that a principal holds."""
-    connection.execute(role_assignments.delete().where(role_assignments.c.principal_id == principal_id))
+    _REMOVE_OF.run(connection, {"key": principal_id})

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import subscriptions
 
 
@@ -20,7 +21,7 @@ class Subscription(NamedTuple):
     created_at: float
 
 
-_GET = select(subscriptions).where(subscriptions.c.subscription_id == bindparam("subscription_id"))
+_GET = Prepared(select(subscriptions).where(subscriptions.c.subscription_id == bindparam("subscription_id")))
 
 
 def add(connection: Connection, subscription: Subscription) -> None:
@@ -30,7 +31,7 @@ def add(connection: Connection, subscription: Subscription) -> None:
 
 def get(connection: Connection, subscription_id: str) -> Subscription | None:
     """Return the subscription with this id, in any casing."""
-    row = connection.execute(_GET, {"subscription_id": subscription_id.lower()}).first()
+    row = _GET.first(connection, {"subscription_id": subscription_id.lower()})
     return Subscription(*row) if row is not None else None
 
 
