@@ -20,6 +20,7 @@ from landbridge_server.arm.access import Access
 from landbridge_server.arm.grants import grant
 from landbridge_server.arm.http import CloudMetadataHttp
 from landbridge_server.arm.registrations import create_subscription
+from landbridge_server.arm.sealing import Sealer
 from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.ca.keyring import open_secret, write_atomically
@@ -154,6 +155,7 @@ class ControlPlane:
         self.driver = Driver(
             [
                 deletions,
+            sealer=Sealer(self._relay_key),
                 Task("flush_presence", FlushPresence(self.db, self.presence), FLUSH_SECONDS),
                 *(self._node_tasks(self.node) if self.node else ()),
                 Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),

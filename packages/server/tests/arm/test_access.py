@@ -69,6 +69,10 @@ def every_request(registry):
         for name in scopes:
             if kind.full_type == "Microsoft.HybridCompute/machines":
                 path = f"{GROUP}/providers/{kind.full_type}/{name}"
+            elif kind.type == "machines/networkProfile":
+                path = f"{GROUP}/providers/Microsoft.HybridCompute/machines/{name}/networkProfile"
+            elif kind.full_type.startswith("Microsoft.HybridCompute/machines/"):
+                path = f"{MACHINE}/{kind.type.partition('/')[2]}/{name}"
             elif kind.type == "endpoints":
                 path = f"{MACHINE}/providers/{kind.full_type}/{'default' if name == 'web1' else name}"
             elif kind.type == "endpoints/serviceConfigurations":

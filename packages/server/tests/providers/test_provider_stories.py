@@ -50,8 +50,10 @@ async def test_a_namespace_that_is_unregistered_takes_no_writes(arm, cloud):
 
 async def test_types_are_listed_with_the_newest_stable_version_first(arm, cloud):
     for path in ("providers/Microsoft.HybridCompute", "/providers/Microsoft.HybridCompute"):
-        (kind,) = (await arm("GET", path)).json()["resourceTypes"]
-        assert kind["resourceType"] == "machines"
+        kinds = {one["resourceType"]: one for one in (await arm("GET", path)).json()["resourceTypes"]}
+        assert {"machines", "machines/extensions", "machines/runCommands"} <= set(kinds)
+        assert not {"licenses", "gateways", "privateLinkScopes", "machines/licenseProfiles"} & set(kinds)
+        kind = kinds["machines"]
         assert kind["locations"] == ["local"]
         assert kind["apiVersions"] == sorted(kind["apiVersions"], reverse=True)
     assert (await arm("GET", "providers/Microsoft.GuestConfiguration")).json()["resourceTypes"] == []

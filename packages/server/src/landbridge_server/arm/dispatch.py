@@ -23,6 +23,7 @@ from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.engine import Engine
 from landbridge_server.arm.listing import Reading
 from landbridge_server.arm.names import is_guid
+from landbridge_server.arm.path_tree import PathTree
 from landbridge_server.arm.reference import parsed, resolve
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.resource_type import Reference, ResourceType, ServedType
@@ -53,10 +54,7 @@ class Dispatch:
         self.reading = reading
         self.access = access
         self.login = login
-        self._routes: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
-        for pattern, methods in routes.items():
-            parts = pattern.split("/")
-            self._routes.setdefault(len(parts), []).append((parts, methods))
+        self._routes = PathTree(routes)
         self._pages = asyncio.Semaphore(1)
         self._resolve = lru_cache(maxsize=8192)(self._resolved)
 
@@ -69,8 +67,9 @@ class Dispatch:
         if len(call.path) > PATH_LIMIT:
             raise ArmError("BadRequest", f"The path is longer than {PATH_LIMIT} characters.")
         parts = [part for part in call.path.split("/") if part]
-        row = self._match(call, parts)
-        if row is not None:
+        found = self._routes.find(parts)
+        if found is not None:
+            row, call.names = found
             self._admit(call, parts)
             api_version.check(call.api_version, OWN_VERSIONS)
             handler = row.get(call.method)
@@ -78,19 +77,6 @@ class Dispatch:
                 raise refusals.method_refused(call.method, call.path)
             return await handler(call)
         return await self._resource(call, parts)
-
-    def _match(self, call: Call, parts: list[str]) -> Mapping[str, Handler] | None:
-        for words, methods in self._routes.get(len(parts), ()):
-            names: dict[str, str] = {}
-            for word, part in zip(words, parts, strict=True):
-                if word.startswith("{"):
-                    names[word[1:-1]] = part
-                elif word != part.lower():
-                    break
-            else:
-                call.names = names
-                return methods
-        return None
 
     def _admit(self, call: Call, parts: list[str]) -> None:
         """Check the subscription in the path, if there is one."""
@@ -203,7 +189,7 @@ class Dispatch:
     async def _served(self, call: Call, kind: ServedType, reference: Reference) -> Answer:
         if call.method not in kind.verbs or (reference.id.collection and call.method != "GET"):
             raise refusals.method_refused(call.method, kind.full_type)
-        scope = (reference.id.parent or "/") if reference.id.collection else reference.id.text
+        scope = (reference.parent or "/") if reference.id.collection else reference.id.text
         self.access.require(call.caller, kind.action(_VERBS[call.method]), scope)
         return await kind.handle(call, reference)
 

@@ -118,10 +118,13 @@ def _removal(connection: Connection, target_key: str) -> Operation | None:
     return stored_operations.get(connection, last[0].work_id) if last and last[0].kind == REMOVE else None
 
 
-def pending(connection: Connection, target_key: str) -> Operation | None:
-    """Return the operation of the newest PUT or PATCH of a resource that no agent has fetched yet."""
-    waiting = [one for one in _unfetched(connection, target_key) if one.kind == APPLY]
-    return stored_operations.get(connection, waiting[-1].work_id) if waiting else None
+def under_way(connection: Connection, target_key: str) -> Operation | None:
+    """Return the operation of the newest PUT or PATCH of a resource, while the machine has not reported it.
+
+    None: there is none, or a removal was asked since.
+    """
+    last = [one for one in work.of_target(connection, target_key) if one.kind in (APPLY, REMOVE)][-1:]
+    return stored_operations.get(connection, last[0].work_id) if last and last[0].kind == APPLY else None
 
 
 def next_state(old: Document | None) -> str:

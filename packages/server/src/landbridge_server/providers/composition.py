@@ -15,9 +15,17 @@ from landbridge_server.arm.listing import Reading
 from landbridge_server.arm.operations import Operations
 from landbridge_server.arm.registry import Provider, Registry
 from landbridge_server.arm.resource_type import TypeInfo
+from landbridge_server.arm.sealing import Sealer
 from landbridge_server.config import Endpoints as Addresses
 from landbridge_server.providers.authorization import RoleAssignments, RoleDefinitions
+from landbridge_server.providers.hybrid_compute import catalogue
+from landbridge_server.providers.hybrid_compute.catalogue import Catalogue
+from landbridge_server.providers.hybrid_compute.extensions import Extensions
+from landbridge_server.providers.hybrid_compute.machine_actions import MachineActions
 from landbridge_server.providers.hybrid_compute.machines import Machines, Presence, Removed
+from landbridge_server.providers.hybrid_compute.network_profile import NetworkProfile
+from landbridge_server.providers.hybrid_compute.run_commands import RunCommands
+from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity.endpoints import Endpoints, RelayCredentials
 from landbridge_server.providers.hybrid_connectivity.service_configurations import ServiceConfigurations
 from landbridge_server.providers.locks import Locks
@@ -32,12 +40,16 @@ from landbridge_server.store.database import Database
 class _Named(TypeInfo):
     """A type that is served by rows of the table of routes; here for ``providers show``."""
 
-    namespace = "Microsoft.Resources"
-    api_versions = ResourceGroup.api_versions
-
-    def __init__(self, type_name: str) -> None:
+    def __init__(
+        self,
+        type_name: str,
+        namespace: str = ResourceGroup.namespace,
+        api_versions: tuple[str, ...] = ResourceGroup.api_versions,
+    ) -> None:
         self.type = type_name
 
+        self.namespace = namespace
+        self.api_versions = api_versions
 
 class ResourceManager:
     """All of ARM: ``http`` answers requests, ``engine`` and ``registry`` are for the tasks."""
@@ -53,11 +65,13 @@ class ResourceManager:
         relay: RelayCredentials,
         presence: Presence,
         on_removed: Sequence[Removed] = (),
+        sealer: Sealer,
         wake_deletions: Callable[[], None] = lambda: None,
     ) -> None:
         """Put the parts together.
 
-        ``presence`` says a machine's status and since when; ``on_removed`` hear of each machine
+        ``presence`` says a machine's status and since when; ``sealer`` keeps what only machines
+        may read; ``on_removed`` hear of each machine
         that is gone, after the commit; ``wake_deletions`` wakes ``reconcile.delete_groups``.
         """
         group = ResourceGroup()
@@ -65,6 +79,7 @@ class ResourceManager:
         named = ("subscriptions", "tenants", "locations", "resources", "providers", "operationresults")
         self.registry = Registry(
             [
+        hybrid_compute_named = (catalogue.TYPE, "locations/operationstatus", "locations/operationresults")
                 Provider(
                     "Microsoft.Resources",
                     (group, Tags(lambda: self.engine), *(_Named(one) for one in named)),
@@ -75,7 +90,16 @@ class ResourceManager:
                     (RoleAssignments(db, clock), RoleDefinitions(), Locks(lambda: self.engine, base)),
                     free=True,
                 ),
-                Provider("Microsoft.HybridCompute", (Machines(presence, on_removed),)),
+                Provider(
+                    "Microsoft.HybridCompute",
+                    (
+                        Machines(presence, on_removed, MachineActions(lambda: self.engine).by_name(), clock),
+                        Extensions(sealer, clock),
+                        RunCommands(sealer, clock),
+                        NetworkProfile(lambda: self.engine),
+                        *(_Named(one, "Microsoft.HybridCompute", VERSIONS) for one in hybrid_compute_named),
+                    ),
+                ),
                 Provider(
                     "Microsoft.HybridConnectivity",
                     (Endpoints(lambda: self.engine, relay, addresses), ServiceConfigurations()),
@@ -96,3 +120,4 @@ class ResourceManager:
         }
         self.dispatch = Dispatch(self.registry, self.engine, reading, access, routes, addresses.login)
         self.http = ArmHttp(self.dispatch)
+            **Catalogue(access, locations).routes(),

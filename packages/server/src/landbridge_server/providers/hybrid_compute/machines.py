@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from landbridge_server.arm import names, refusals, shape
-from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
+from landbridge_server.arm import names, refusals, shape, work
+from landbridge_server.arm.documents import decode
+from landbridge_server.arm.resource_type import Action, Document, Effects, Kind, ResourceType, Write
 from landbridge_server.arm.shape import ANY, Choice, Text
 from landbridge_server.identity import directory
+from landbridge_server.providers.hybrid_compute.on_machine import children
+from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity import defaults
 from landbridge_server.store import machines, role_assignments, subscriptions
 from landbridge_server.store.database import Connection
@@ -33,8 +36,14 @@ Presence = Callable[[str], tuple[str, str]]
 Removed = Callable[[str, str], None]
 """Called after the commit with the key and the principal id of a machine that is gone."""
 
+EXTENSIONS = "microsoft.hybridcompute/machines/extensions"
+
 _PATCH_SETTINGS = {
-    "patchSettings": {"assessmentMode": str, "patchMode": str, "enableHotpatching": bool},
+    "patchSettings": {
+        "assessmentMode": Choice(("ImageDefault", "AutomaticByPlatform")),
+        "patchMode": Choice(("ImageDefault", "AutomaticByPlatform", "AutomaticByOS", "Manual")),
+        "enableHotpatching": bool,
+    },
 }
 
 # What writers decide. Everything else of the documents' MachineProperties is read-only.
@@ -97,17 +106,7 @@ class Machines(ResourceType):
 
     namespace = "Microsoft.HybridCompute"
     type = "machines"
-    api_versions = (
-        "2026-07-15",
-        "2025-01-13",
-        "2024-07-10",
-        "2022-12-27",
-        "2022-11-10",
-        "2022-03-10",
-        "2021-05-20",
-        "2020-08-02",
-        "2019-12-12",
-    )
+    api_versions = VERSIONS
     kind = Kind.TRACKED
     created = 200  # the documents declare 200 only
     updated = 200
@@ -116,10 +115,23 @@ class Machines(ResourceType):
     members = ("kind",)
     removal_matters = True
 
-    def __init__(self, presence: Presence, on_removed: Sequence[Removed]) -> None:
-        """Take who knows which machines are alive, and who wants to hear of removals."""
+    def __init__(
+        self,
+        presence: Presence,
+        on_removed: Sequence[Removed],
+        actions: Mapping[str, Action],
+        clock: Callable[[], float],
+    ) -> None:
+        """Take who knows which machines are alive, who wants to hear of removals, and the POST actions."""
         self.presence = presence
         self.on_removed = on_removed
+        self._actions = actions
+        self.clock = clock
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """What can be asked of a machine as a whole."""
+        return self._actions
 
     def put(self, write: Write) -> dict[str, Any]:
         """Return the writable properties; vmId and key stay when they are not given again."""
@@ -173,7 +185,8 @@ class Machines(ResourceType):
             )
 
     def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
-        """Remove the identity with its roles, the certificates, and what the agent said."""
+        """Remove the identity with its roles, certificates, what the agent said, and what waits for it."""
+        work.abandon(connection, stored.key, self.clock())
         machine = machines.get(connection, stored.key)
         if machine is None:
             return
@@ -182,6 +195,16 @@ class Machines(ResourceType):
         directory.delete_principal(connection, principal_id)
         role_assignments.remove_of_principal(connection, principal_id)
         effects.after += [partial(tell, stored.key, principal_id) for tell in self.on_removed]
+
+    def expand(self, connection: Connection, rendered: bytes, stored: Stored, words: frozenset[str]) -> bytes:
+        """Return a machine with its extensions, for ``instanceView``."""
+        if "instanceview" not in words:
+            return rendered
+        document = msgspec.json.decode(rendered)
+        found = [decode(row) for row in children(connection, stored.key, EXTENSIONS)]
+        document["resources"] = found
+        document["properties"]["extensions"] = [_instance_view(one) for one in found]
+        return _encode(document)
 
     def render(self, connection: Connection, rows: Sequence[Stored]) -> list[bytes]:
         """Return the machines with what their agents reported, and their status now."""
@@ -207,6 +230,12 @@ class Machines(ResourceType):
         properties["displayName"] = document["name"]
         document["properties"] = properties
         return _encode(document)
+
+
+def _instance_view(extension: Document) -> Any:
+    properties = extension["properties"]
+    shown = {name: properties[name] for name in ("type", "typeHandlerVersion") if name in properties}
+    return properties.get("instanceView") or {"name": extension["name"], **shown}
 
 
 def _os_profile(unverified_report: msgspec.Raw, written: msgspec.Raw | None) -> dict[str, Any]:
