@@ -17,7 +17,11 @@ from landbridge_server.store.schema import resource_tags, resources
 
 
 class Stored(NamedTuple):
-    """One row. ``document`` is the JSON envelope as last written; times are unix seconds."""
+    """One row. ``document`` is the JSON envelope as last written; times are unix seconds.
+
+    ``shown`` is what readers see, where that is more: ``arm.shown`` makes it, and knows by the
+    ETag when it is older than the document.
+    """
 
     key: str
     resource_id: str
@@ -32,6 +36,7 @@ class Stored(NamedTuple):
     etag: str
     created_at: float
     changed_at: float
+    shown: str | None = None
 
 
 class Tag(NamedTuple):
@@ -75,7 +80,7 @@ FILTERABLE = {
 _GET = Prepared(select(resources).where(resources.c.key == bindparam("key")))
 _INSERT = Prepared(resources.insert())
 # What else a row has follows from its key. Not to write it spares all indices.
-_CHANGING = ("resource_id", "location", "document", "etag", "changed_at")
+_CHANGING = ("resource_id", "location", "document", "etag", "changed_at", "shown")
 _UPDATE = Prepared(
     update(resources)
     .where(resources.c.key == bindparam("old_key"))
@@ -87,6 +92,9 @@ _REMOVE_TAG = Prepared(
     resource_tags.delete().where(
         resource_tags.c.resource_key == bindparam("key"), resource_tags.c.name_key == bindparam("name")
     )
+)
+_SET_SHOWN = Prepared(
+    update(resources).where(resources.c.key == bindparam("old_key")).values(shown=bindparam("new_shown"))
 )
 _EXISTS = Prepared(select(resources.c.key).where(resources.c.key == bindparam("key")))
 
@@ -124,6 +132,11 @@ def put(
         values["old_key"] = row.key
         _UPDATE.run(connection, values)
     _put_tags(connection, row.key, tags, old_tags)
+
+
+def set_shown(connection: Connection, key: str, shown: str) -> None:
+    """Replace what readers see of a resource; the resource itself has not changed."""
+    _SET_SHOWN.run(connection, {"old_key": key, "new_shown": shown})
 
 
 def _put_tags(

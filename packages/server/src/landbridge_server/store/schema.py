@@ -132,6 +132,7 @@ resources = Table(
     Column("etag", NAME, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
+    Column("shown", Text),  # what readers see, where that is more than the document: arm/shown.py
     # Every list is a walk along one of these, in the order of the last column: a page costs
     # the same wherever it lies.
     Index("resources_by_group", "subscription_id", "group_key", "type_key", "key"),

@@ -1,0 +1,12 @@
+"""the shown form of resources."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    # Empty for what is there: it is made when somebody reads, and kept with the next write.
+    op.add_column("resources", sa.Column("shown", sa.Text(), nullable=True))
