@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from landbridge_server.config import Config
 from landbridge_server.identity import discovery
+from landbridge_server.store.database import StoreUnavailable
 
 HOST = "https://localhost:9443"
 
@@ -106,3 +107,21 @@ async def test_the_browser_flow_says_what_to_use_instead(cloud):
     assert answer.status_code == 400
     assert "--use-device-code" in answer.text
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_while_the_database_is_away_programs_and_people_are_told_so(cloud, monkeypatch):
+    page = await cloud.http.get("/devicelogin")
+
+    def away(work):
+        raise StoreUnavailable("The database postgresql://host/db cannot be used.")
+
+    monkeypatch.setattr(cloud.db, "read", away)
+    answer = await cloud.token(cloud.secret_form())
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert answer.json()["error_codes"] == [90033]
+    assert answer.headers["retry-after"] == "5"
+    shown = await cloud.submit(page, user_code="BCDFGHJKL")
+    assert shown.status_code == 503
+    assert "cannot reach its database. Try again" in shown.text
+    assert "BCDFGHJKL" in shown.text
+    assert "postgresql://" not in answer.text + shown.text

@@ -15,11 +15,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from landbridge_server.identity import csrf, device_code, discovery, forms, token_endpoint
 from landbridge_server.identity.device_page import DevicePage
-from landbridge_server.identity.errors import OAuthError, Stamp
+from landbridge_server.identity.errors import OAuthError, Stamp, refuse
 from landbridge_server.identity.grants import TokenRequest
 from landbridge_server.identity.rendering import HEADERS, Page, render
 from landbridge_server.identity.service import IdentityService
+from landbridge_server.store.database import StoreUnavailable
 
+AWAY = "The control plane cannot reach its database. Try again in a moment."
 NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 
 
@@ -97,7 +99,11 @@ class IdentityHttp:
             form = await _form(request)
         except OAuthError as error:
             return _shown(self._page.start(cookie, error.description, status=error.status))
-        return _shown(await self._page.submit(cookie, form))
+        try:
+            return _shown(await self._page.submit(cookie, form))
+        except StoreUnavailable as error:
+            request.scope["landbridge.error"] = str(error)
+            return _shown(self._page.start(cookie, AWAY, status=503, code=form.get("user_code", "")))
 
     async def _answered(self, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
         try:
@@ -105,6 +111,9 @@ class IdentityHttp:
         except OAuthError as error:
             request.scope["landbridge.error"] = error.internal or error.description
             return _refused(error, request, self._service.clock())
+        except StoreUnavailable as error:
+            request.scope["landbridge.error"] = str(error)
+            return _refused(refuse(90033, reason=AWAY, retry_after=5), request, self._service.clock())
 
 
 async def _form(request: Request) -> dict[str, str]:
