@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
+from pulses import PULSE_SECONDS, Pulse, pulsing, real_tunnel, ssh
 from quickstart.programs import Children, wait_until
 from relay_client import Ended, Refused, Target, Tunnel, connect, echoing, reserved_port, target_of
-from running import ENVIRONMENT, Agent, Connection, ControlPlane, Sshd
-from two_nodes import Nodes, running_nodes
+from running import Connection, Sshd
+from two_nodes import Nodes, connected, running_nodes
 
 pytestmark = [pytest.mark.ssh, pytest.mark.slow]
 
@@ -27,18 +28,6 @@ BEFORE, AFTER = 3.0, 9.0
 
 REFUSED_SECONDS = 5.0
 """The promise."""
-
-PULSE = 0.4
-
-
-@dataclass
-class Session:
-    """An open session that says something every ``PULSE`` seconds and hears it back."""
-
-    node: ControlPlane
-    rounds: int = 0
-    longest: float = 0.0
-    broken: str = ""
 
 
 @dataclass
@@ -58,7 +47,8 @@ class Scene:
     nodes: Nodes
     machines: list[Connection]
     targets: list[Target]
-    sessions: list[Session] = field(default_factory=list)
+    untouched: list[Pulse] = field(default_factory=list)
+    lost: list[Pulse] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
 
@@ -68,93 +58,20 @@ def nodes() -> Iterator[Nodes]:
         yield found
 
 
-def connected(nodes: Nodes, name: str, sshd: Sshd, port: int) -> Connection:
-    agent = Agent(nodes.one, name)
-    agent.start_daemon()
-    ports = f"{sshd.port},{port}"
-    assert agent.run("config", "set", "incomingconnections.ports", ports).returncode == 0
-    done = agent.connect()
-    assert done.returncode == 0, done.stdout
-    agent.wait_connected()
-    return Connection(agent, sshd)
-
-
-async def pulse(session: Session, tunnel: Tunnel) -> None:
-    """Keep a session busy until it breaks or the test is over."""
-    try:
-        while True:
-            said = f"{id(session)} {session.rounds}\n".encode()
-            began = time.monotonic()
-            await tunnel.send(said)
-            assert await tunnel.exactly(len(said)) == said
-            session.longest = max(session.longest, time.monotonic() - began)
-            session.rounds += 1
-            await asyncio.sleep(PULSE)
-    except (Ended, OSError) as error:
-        session.broken = f"{error}" or type(error).__name__
-    finally:
-        tunnel.drop()
-
-
-class RealTunnel(Tunnel):
-    """The same through OpenSSH: ``cat`` on the machine."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def send(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(data)
-        await self._process.stdin.drain()
-
-    async def exactly(self, count: int) -> bytes:
-        assert self._process.stdout is not None
-        try:
-            return await self._process.stdout.readexactly(count)
-        except asyncio.IncompleteReadError:
-            raise Ended(f"ssh ended with {await self._process.wait()}") from None
-
-    def drop(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-
-
-async def ssh(machine: Connection, *words: str) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        *machine.ssh_command, machine.host, *words,
-        env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-
-
 @asynccontextmanager
-async def open_sessions(scene: Scene):
+async def open_sessions(scene: Scene) -> AsyncIterator[None]:
     """Hold half of the sessions at each node, and half of those at each machine."""
     nodes = scene.nodes
-    tasks = []
-    async with AsyncExitStack() as stack:
+    async with pulsing() as hold:
         for number in range(OPEN):
             node, which = (nodes.one, nodes.two)[number % 2], number // 2 % 2
-            session = Session(node)
             if number < REAL:
                 nodes.prefer(node)
-                process = await ssh(scene.machines[which], "cat")
-                stack.push_async_callback(process.wait)
-                tunnel: Tunnel = RealTunnel(process)
-                await tunnel.send(b"in\n")
-                assert await tunnel.exactly(3) == b"in\n"
+                tunnel: Tunnel = await real_tunnel(scene.machines[which])
             else:
                 tunnel = await connect(node.port, scene.targets[which])
-            scene.sessions.append(session)
-            tasks.append(asyncio.ensure_future(pulse(session, tunnel)))
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(outcome, Exception):
-                    raise outcome
+            (scene.untouched if node is nodes.two else scene.lost).append(hold(tunnel))
+        yield
 
 
 async def begin(scene: Scene, number: int) -> None:
@@ -230,8 +147,7 @@ def test_a_node_is_killed_and_the_sessions_of_the_other_do_not_notice(nodes: Nod
 
 def check(scene: Scene, killed: float) -> None:
     """Compare what was seen with what is promised, and print the figures."""
-    untouched = [one for one in scene.sessions if one.node is scene.nodes.two]
-    lost = [one for one in scene.sessions if one.node is scene.nodes.one]
+    untouched = scene.untouched
     failed = [one for one in scene.attempts if one.failed]
     after = [one for one in scene.attempts if one.began > killed and not one.failed]
     refused = max((one.ended for one in failed), default=killed) - killed
@@ -245,8 +161,8 @@ def check(scene: Scene, killed: float) -> None:
     for one in failed:
         print(f"  {one.began - killed:+.2f} s, {one.ended - one.began:.2f} s long: {one.failed}")
     assert [one.broken for one in untouched if one.broken] == []
-    assert min(one.rounds for one in untouched) > AFTER / 2 / PULSE
-    assert [one for one in lost if not one.broken] == []
+    assert min(one.rounds for one in untouched) > AFTER / 2 / PULSE_SECONDS
+    assert [one for one in scene.lost if not one.broken] == []
     assert [one.failed for one in failed if one.ended < killed] == []
     assert refused <= REFUSED_SECONDS
     assert max(one.ended - one.began for one in after) <= REFUSED_SECONDS

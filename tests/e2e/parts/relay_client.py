@@ -61,8 +61,8 @@ class Tunnel:
         self._frames = FrameReader(masked=False)
         self._left = bytearray()
 
-    async def send(self, data: bytes) -> None:
-        header = websocket.frame_header(websocket.BINARY, len(data), True, websocket.ZERO_MASK)
+    async def send(self, data: bytes, opcode: int = websocket.BINARY) -> None:
+        header = websocket.frame_header(opcode, len(data), True, websocket.ZERO_MASK)
         self._writer.write(header + data)
         await self._writer.drain()
 
@@ -110,19 +110,31 @@ async def connect(relay_port: int, target: Target) -> Tunnel:
         Refused: with the relay's status and reason.
         OSError, EOFError: the relay is not there, or left.
     """
+    address = f"/$hc/{target.path}?sb-hc-action=connect&sb-hc-id={os.urandom(8).hex()}"
+    headers = [(wire.TOKEN_HEADER, target.token), (wire.TARGET_HEADER, f"localhost:{target.port}")]
+    return Tunnel(*await _upgraded(relay_port, target.trust, address, headers))
+
+
+async def listen(relay_port: int, path: str, token: str, trust: ssl.SSLContext) -> Tunnel:
+    """Open the control channel of a machine that has no agent; raises what ``connect`` does."""
+    address = f"/$hc/{path}?sb-hc-action=listen"
+    return Tunnel(*await _upgraded(relay_port, trust, address, [(wire.TOKEN_HEADER, token)]))
+
+
+async def _upgraded(
+    relay_port: int, trust: ssl.SSLContext, address: str, headers: list[tuple[str, str]]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", relay_port, ssl=target.trust, server_hostname="localhost", limit=4 * READ
+        "127.0.0.1", relay_port, ssl=trust, server_hostname="localhost", limit=4 * READ
     )
     try:
         key = key_for(os.urandom(16))
-        address = f"/$hc/{target.path}?sb-hc-action=connect&sb-hc-id={os.urandom(8).hex()}"
-        headers = [(wire.TOKEN_HEADER, target.token), (wire.TARGET_HEADER, f"localhost:{target.port}")]
         writer.write(request_head(address, f"localhost:{relay_port}", key, headers))
         head = parse_head(await reader.readuntil(b"\r\n\r\n"))
         if head.status != 101:
             raise Refused(f"{head.status} {head.reason}")
         check_response(head, key)
-        return Tunnel(reader, writer)
+        return reader, writer
     except BaseException:
         writer.transport.abort()
         raise

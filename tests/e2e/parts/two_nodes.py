@@ -11,7 +11,7 @@ import pytest
 import postgresql_server
 from balancer import Balancer
 from quickstart.ports import find_free
-from running import ControlPlane, short_folder
+from running import Agent, Connection, ControlPlane, Sshd, short_folder
 
 
 class Nodes:
@@ -71,3 +71,15 @@ def running_nodes() -> Iterator[Nodes]:
                 yield found
             finally:
                 found.stop()
+
+
+def connected(nodes: Nodes, name: str, sshd: Sshd, *more: int) -> Connection:
+    """Connect a machine, at the node that is preferred now; ``sshd`` and ``more`` ports may be reached."""
+    agent = Agent(nodes.one, name)
+    agent.start_daemon()
+    ports = ",".join(str(port) for port in (sshd.port, *more))
+    assert agent.run("config", "set", "incomingconnections.ports", ports).returncode == 0
+    done = agent.connect()
+    assert done.returncode == 0, done.stdout
+    agent.wait_connected()
+    return Connection(agent, sshd)
