@@ -15,7 +15,8 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Self, TypeVar
 
-from landbridge_server.arm import roles
+from landbridge_server.arm import custom_roles, roles
+from landbridge_server.arm.custom_roles import AnyRole
 from landbridge_server.identity.caller import Caller
 from landbridge_server.store import role_assignments, subscriptions
 from landbridge_server.store.database import Connection, Database
@@ -88,6 +89,7 @@ class Access:
         self.db = db
         self._tenants: dict[str, str] = {}
         self._held: Remembered[str, dict[str, list[Held]] | None] = Remembered(db)
+        self._custom: Remembered[tuple[str, str], AnyRole | None] = Remembered(db)
 
     def require(self, caller: Caller, action: str, scope: str, connection: Connection | None = None) -> None:
         """Return if the caller may perform ``action`` at ``scope``.
@@ -102,8 +104,17 @@ class Access:
         """Say whether the caller may perform ``action`` at ``scope``."""
         decided()
         return any(
-            _permits(one, action) for one in self._held_at(caller.object_id, scope, connection)
+            self._permits(caller, one, action, connection)
+            for one in self._held_at(caller.object_id, scope, connection)
         ) and self._same_tenant(connection, caller, scope)
+
+    def roles_at(self, connection: Connection, caller: Caller, scope: str) -> list[AnyRole]:
+        """Return the roles that the caller holds at a scope and above it; decides nothing."""
+        if not self._same_tenant(connection, caller, scope):
+            return []
+        held = self._held_at(caller.object_id, scope, connection)
+        found = (self._role(caller, one.role_definition, connection) for one in held)
+        return [role for role in found if role is not None]
 
     def visible(
         self, connection: Connection, caller: Caller, action: str, scope: str
@@ -118,7 +129,8 @@ class Access:
         places = tuple(
             held.scope_key
             for held in role_assignments.held(connection, caller.object_id)
-            if held.scope_key.startswith(scope.lower().rstrip("/") + "/") and _permits(held, action)
+            if held.scope_key.startswith(scope.lower().rstrip("/") + "/")
+            and self._permits(caller, held, action, connection)
         )
         if not places or not self._same_tenant(connection, caller, scope):
             raise refusal(caller, action, scope)
@@ -183,6 +195,21 @@ class Access:
             )
         return [held for place in places if place in by_scope for held in by_scope[place]]
 
+    def _permits(self, caller: Caller, held: Held, action: str, connection: Connection | None) -> bool:
+        role = self._role(caller, held.role_definition, connection)
+        return role is not None and role.allows(action)
+
+    def _role(self, caller: Caller, guid: str, connection: Connection | None) -> AnyRole | None:
+        """Return a role by its GUID: a built-in one, or one of the caller's tenant."""
+        built_in = roles.by_guid(guid)
+        if built_in is not None:
+            return built_in
+        tenant = caller.tenant_id
+        return self._custom.get(
+            (tenant, guid),
+            lambda: self._read(connection, lambda opened: custom_roles.find(opened, tenant, guid)),
+        )
+
     def _read(self, connection: Connection | None, work: Callable[[Connection], T]) -> T:
         return self.db.read(work) if connection is None else work(connection)
 
@@ -195,8 +222,3 @@ def _by_scope(connection: Connection, principal_id: str) -> dict[str, list[Held]
     for held in few:
         found.setdefault(held.scope_key, []).append(held)
     return found
-
-
-def _permits(held: Held, action: str) -> bool:
-    role = roles.by_guid(held.role_definition)
-    return role is not None and role.allows(action)

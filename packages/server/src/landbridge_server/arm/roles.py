@@ -46,6 +46,16 @@ def _allows(role: Role, action: str) -> bool:
     )
 
 
+def permissions(role: Role) -> dict[str, list[str]]:
+    """Return the permissions of a built-in role as the documents have them."""
+    return {
+        "actions": list(role.actions),
+        "notActions": list(role.not_actions),
+        "dataActions": list(role.data_actions),
+        "notDataActions": [],
+    }
+
+
 OWNER = Role(
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
     "Owner",

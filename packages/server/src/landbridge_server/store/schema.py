@@ -115,6 +115,24 @@ role_assignments = Table(
     Index("role_assignments_by_principal", "principal_id", "scope_key"),
 )
 
+# The custom roles of each tenant; the built-in ones are code.
+role_definitions = Table(
+    "role_definitions",
+    metadata,
+    Column("tenant_id", NAME, primary_key=True),
+    Column("guid", NAME, primary_key=True),  # lower case
+    Column("name", NAME, nullable=False),
+    Column("name_key", NAME, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("permissions", Text, nullable=False),  # JSON
+    Column("assignable_scopes", Text, nullable=False),  # JSON
+    Column("created_at", Float, nullable=False),
+    Column("created_by", NAME, nullable=False),  # object id
+    Column("changed_at", Float, nullable=False),
+    Column("changed_by", NAME, nullable=False),  # object id
+    Index("role_definitions_by_name", "tenant_id", "name_key", unique=True),
+)
+
 # Every resource of every type, resource groups included.
 resources = Table(
     "resources",
