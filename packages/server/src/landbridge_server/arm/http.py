@@ -12,7 +12,8 @@ from landbridge_server.arm.cloud_metadata import metadata
 from landbridge_server.arm.dispatch import Dispatch
 from landbridge_server.config import Endpoints
 
-JSON = "application/json; charset=utf-8"
+JSON = (b"content-type", b"application/json; charset=utf-8")
+BODILESS = frozenset({204, 304})
 
 
 def query_of(raw: bytes) -> dict[str, str]:
@@ -23,12 +24,22 @@ def query_of(raw: bytes) -> dict[str, str]:
     return query
 
 
-def response(answered: Answer) -> Response:
-    """Return the response of an answer; one without a body has no content type."""
-    made = Response(answered.body, answered.status, answered.headers)
-    if answered.body:
-        made.headers["content-type"] = JSON
-    return made
+class ArmResponse(Response):
+    """The response of an answer; one without a body has no content type."""
+
+    def __init__(self, answered: Answer) -> None:
+        """Take the answer as it is: header names are in lower case."""
+        self.status_code = answered.status
+        self.body = answered.body
+        self.background = None
+        self.raw_headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in answered.headers.items()
+        ]
+        if answered.status not in BODILESS:
+            self.raw_headers.append((b"content-length", b"%d" % len(answered.body)))
+        if answered.body:
+            self.raw_headers.append(JSON)
 
 
 class ArmHttp:
@@ -50,7 +61,7 @@ class ArmHttp:
             caller=request.state.caller,
             read_body=request.body,
         )
-        return response(await self.dispatch.answer(call))
+        return ArmResponse(await self.dispatch.answer(call))
 
 
 class CloudMetadataHttp:

@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from landbridge_server.arm import access
 from landbridge_server.edge import answers
+from landbridge_server.edge.head import Asked
 from landbridge_server.edge.log import log_failure
 from landbridge_server.edge.route import Bearer, Endpoint
 from landbridge_server.identity.authentication import Authenticator
@@ -65,7 +66,7 @@ class Gate:
         if endpoint is None:
             response = answers.method_not_allowed(scope["method"], list(self.methods))
         else:
-            request = Request(scope, _bounded(receive, endpoint.body_limit))
+            request = Asked(scope, _bounded(receive, endpoint.body_limit))
             response = await self._answer(request, endpoint)
             if endpoint.no_store:
                 response.headers["cache-control"] = "no-store"
@@ -73,8 +74,8 @@ class Gate:
 
     async def _answer(self, request: Request, endpoint: Endpoint) -> Response:
         try:
-            length = request.headers.get("content-length", "0")
-            if not _DIGITS.fullmatch(length) or int(length) > endpoint.body_limit:
+            length = request.headers.get("content-length")
+            if length is not None and (not _DIGITS.fullmatch(length) or int(length) > endpoint.body_limit):
                 raise _too_large(endpoint.body_limit)
             if isinstance(endpoint.access, Bearer):
                 return await self._authorized(request, endpoint, endpoint.access)
@@ -99,7 +100,8 @@ class Gate:
 
     async def _authorized(self, request: Request, endpoint: Endpoint, bearer: Bearer) -> Response:
         caller = self._caller(request, bearer)
-        if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+        head = request.headers
+        if head.get("content-length", "0") != "0" or "transfer-encoding" in head:
             # A body may take its time. Whoever lost access meanwhile must not profit from that.
             await request.body()
             caller = self._caller(request, bearer)

@@ -5,17 +5,20 @@ Queries are never logged (they may carry tokens), nor are headers or bodies.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import time
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TextIO
 
 import msgspec
 from starlette.types import Scope
 
 logger = logging.getLogger("landbridge")
-
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -25,26 +28,60 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def _line(created: float, level: str, event: str, fields: dict[str, object]) -> dict[str, object]:
+    seconds = int(created)
+    when = f"{_second(seconds)}.{int((created - seconds) * 1000):03}+00:00"
+    return {"time": when, "level": level, "event": event, **fields}
+
+
 class JsonFormatter(logging.Formatter):
     """Write time, level, event and the fields that the call brought along."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of one record."""
-        line: dict[str, object] = {
-            "time": f"{_second(int(record.created))}.{int(record.msecs):03}+00:00",
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-        }
-        line.update(getattr(record, "fields", {}))
+        fields = getattr(record, "fields", {})
+        line = _line(record.created, record.levelname.lower(), record.getMessage(), fields)
         if record.exc_info and isinstance(record.exc_info[1], BaseException):
             line["error"] = "".join(traceback.format_exception(record.exc_info[1]))
         return _encode(line).decode()
 
 
+class JsonLines(logging.StreamHandler[TextIO]):
+    """Writes records at once, and the lines of answered requests with the loop's next turn."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to ``stream``."""
+        super().__init__(stream)
+        self.setFormatter(JsonFormatter())
+        self._waiting: list[bytes] = []
+
+    def add(self, line: bytes) -> None:
+        """Take the line of a request. Called on the event loop."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.catch_up)
+        self._waiting.append(line)
+
+    def catch_up(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            lines, self._waiting = self._waiting, []
+            with suppress(OSError, ValueError):  # nobody reads the log any more: serving goes on
+                self.stream.write(b"\n".join(lines).decode() + "\n")
+                self.stream.flush()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, after the requests that came before it."""
+        self.catch_up()
+        super().emit(record)
+
+
+_installed: list[JsonLines] = []
+
+
 def configure(level: str) -> None:
     """Send everything at ``level`` and above to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler = JsonLines(sys.stderr)
+    _installed[:] = [handler]
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -69,10 +106,14 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     level = logging.WARNING if status >= 500 else logging.INFO
     if not logger.isEnabledFor(level):
         return
-    fields = _fields(scope) | {"status": status, "ms": round(seconds * 1000, 1)}
-    # Made without the search for the line of code that logs: it is this one, thousands of times a second.
-    record = logger.makeRecord(logger.name, level, __file__, 0, "request", (), None, extra={"fields": fields})
-    logger.handle(record)
+    fields = _fields(scope)
+    fields["status"] = status
+    fields["ms"] = round(seconds * 1000, 1)
+    if _installed:  # without a record: there are thousands of these a second
+        now = time.time()  # noqa: TID251 - as logging itself does
+        _installed[0].add(_encode(_line(now, logging.getLevelName(level).lower(), "request", fields)))
+    else:
+        logger.log(level, "request", extra={"fields": fields})
 
 
 def log_failure(scope: Scope, error: BaseException) -> None:

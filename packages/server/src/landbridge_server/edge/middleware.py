@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
+import random
 import time
-import uuid
 from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from landbridge_server.edge import answers
+from landbridge_server.edge.head import Head
 from landbridge_server.edge.log import log_request
 from landbridge_wire.errors import ArmError
 
@@ -25,22 +26,24 @@ SECURITY = (
     (b"x-content-type-options", b"nosniff"),
 )
 UNCACHED = ((b"cache-control", b"no-cache"), (b"pragma", b"no-cache"), (b"expires", b"-1"))
+USUAL = SECURITY + UNCACHED
 
 
 def normal_path(path: str) -> str:
     """Return the path with empty segments dropped, casing kept."""
+    if path.startswith("/") and "//" not in path and not path.endswith("/"):
+        return path
     return "/" + "/".join(part for part in path.split("/") if part)
 
 
-_WANTED = {b"x-ms-correlation-request-id", b"x-ms-return-client-request-id", b"x-ms-client-request-id"}
-
-
-def _request_headers(scope: Scope) -> dict[bytes, str]:
-    return {name: value.decode("latin-1")[:128] for name, value in scope["headers"] if name in _WANTED}
+def request_id() -> str:
+    """Return a fresh GUID (version 4). It marks a request for people and guards nothing."""
+    bits = f"{random.getrandbits(128):032x}"
+    return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-a{bits[17:20]}-{bits[20:]}"
 
 
 class _Stamp:
-    """The time as routing ids have it, made once a second."""
+    """The beginning of routing ids, with the time, made once a second."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -50,7 +53,7 @@ class _Stamp:
         second = int(time.time())  # noqa: TID251 - a mark for people, nothing is decided by it
         if second != self._second:
             self._second = second
-            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
+            self._text = datetime.fromtimestamp(second, UTC).strftime("LOCAL:%Y%m%dT%H%M%SZ:")
         return self._text
 
 
@@ -68,19 +71,21 @@ class Edge:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        path = normal_path(scope["path"])
-        request_id = str(uuid.uuid4())
-        scope["landbridge.path"] = path
-        scope["landbridge.request_id"] = request_id
-        scope["path"] = path.lower()
         started = time.perf_counter()
+        path = normal_path(scope["path"])
+        own_id = request_id()
+        head = Head(scope["headers"])
+        scope["landbridge.path"] = path
+        scope["landbridge.request_id"] = own_id
+        scope["landbridge.head"] = head
+        scope["path"] = path.lower()
         status = 500
 
         async def finish(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message["headers"], scope, request_id)
+                message["headers"] += _headers(head, own_id, message["headers"])
             await send(message)
 
         if path.isprintable() and b"%00" not in scope["query_string"]:
@@ -91,20 +96,20 @@ class Edge:
         log_request(scope, status, time.perf_counter() - started)
 
 
-def _add_headers(headers: list[tuple[bytes, bytes]], scope: Scope, request_id: str) -> None:
-    """Append to an answer's headers; none of these is one that a handler sets, but caching."""
-    asked = _request_headers(scope)
-    correlation = asked.get(b"x-ms-correlation-request-id") or request_id
-    if not correlation.isprintable():
-        correlation = request_id
-    headers += [
-        (b"x-ms-request-id", request_id.encode()),
+def _headers(head: Head, own_id: str, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return what every answer has; none of it is something that a handler sets, but caching."""
+    correlation = head.get("x-ms-correlation-request-id", "")[:128]
+    if not correlation or not correlation.isprintable():
+        correlation = own_id
+    found = [
+        (b"x-ms-request-id", own_id.encode()),
         (b"x-ms-correlation-request-id", correlation.encode("latin-1")),
-        (b"x-ms-routing-request-id", f"LOCAL:{_stamp.now()}:{request_id}".encode()),
+        (b"x-ms-routing-request-id", (_stamp.now() + own_id).encode()),
+        *USUAL,
     ]
-    if asked.get(b"x-ms-return-client-request-id", "").lower() == "true":
-        client = asked.get(b"x-ms-client-request-id", "")
-        headers.append((b"x-ms-client-request-id", client.encode("latin-1")))
-    headers += SECURITY
-    if not any(name == b"cache-control" for name, _ in headers):
-        headers += UNCACHED
+    if head.get("x-ms-return-client-request-id", "").lower() == "true":
+        client = head.get("x-ms-client-request-id", "")[:128]
+        found.append((b"x-ms-client-request-id", client.encode("latin-1")))
+    if any([name == b"cache-control" for name, _ in given]):
+        return [pair for pair in found if pair not in UNCACHED]
+    return found

@@ -26,6 +26,7 @@ from landbridge_server.identity.http import IdentityHttp
 from landbridge_server.portal.http import PortalHttp
 from landbridge_wire import agent_api
 
+REST = "/{rest:path}"
 SMALL = 64 * 1024
 FACTS = 256 * 1024
 
@@ -53,9 +54,9 @@ def table(parts: Parts) -> Table:
     rows: Table = {
         # The resource manager
         "/subscriptions": resources,
-        "/subscriptions/{rest:path}": resources,
+        "/subscriptions" + REST: resources,
         "/providers": resources,
-        "/providers/{rest:path}": resources,
+        "/providers" + REST: resources,
         "/tenants": resources,
         "/metadata/endpoints": {
             "GET": Endpoint(parts.metadata.handle, Public("clients discover a cloud before they sign in"))
@@ -119,9 +120,24 @@ class _NothingHere:
             await answers.not_found(str(scope.get("landbridge.path", scope["path"])))(scope, receive, send)
 
 
+class _Routing:
+    """Finds the row of a path: the prefixes that end in ``{rest:path}`` first, then Starlette's order."""
+
+    def __init__(self, parts: Parts) -> None:
+        rows = {path: Gate(methods, parts.authenticator) for path, methods in table(parts).items()}
+        self.prefixes = {
+            path.removesuffix(REST)[1:]: gate for path, gate in rows.items() if path.endswith(REST)
+        }
+        routes = [Route(path, endpoint=gate) for path, gate in rows.items()]
+        self.others = Router(routes=routes, default=_NothingHere(parts), redirect_slashes=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _, _, path = scope["path"].partition("/")
+        first, slash, _ = path.partition("/")
+        gate = self.prefixes.get(first) if slash else None
+        await (gate or self.others)(scope, receive, send)
+
+
 def router(parts: Parts) -> ASGIApp:
     """Return the application that answers by the table, with the gate before every row."""
-    routes = [
-        Route(path, endpoint=Gate(methods, parts.authenticator)) for path, methods in table(parts).items()
-    ]
-    return Router(routes=routes, default=_NothingHere(parts), redirect_slashes=False)
+    return _Routing(parts)
