@@ -105,6 +105,8 @@ class Dispatch:
         if is_action and found.collection:
             action = found.collection
             found = parsed(path.rstrip("/").rpartition("/")[0])
+        if action and found.namespace and not found.segments:
+            raise refusals.type_unknown(self.registry.provider(found.namespace).namespace, "")
         if not found.segments and not found.collection:
             raise ArmError("NotFound", f"There is nothing at '{path[:200]}'.")
         return resolve(found, self.registry, ""), action
