@@ -124,6 +124,32 @@ async def test_a_wrong_endpoint_and_an_unknown_action_are_refused(registered):
     assert (answer.status_code, code(answer)) == (404, "InvalidResourceType")
 
 
+@pytest.mark.parametrize("action", ["listIngressGatewayCredentials", "listManagedProxyDetails"])
+async def test_gateways_and_proxies_are_not_offered_and_the_refusal_says_what_is(registered, action):
+    answer = await registered("POST", f"{DEFAULT}/{action}", {"service": "127.0.0.1:22"})
+    assert (answer.status_code, code(answer)) == (404, "InvalidResourceType")
+    assert "use listCredentials" in answer.json()["error"]["message"]
+    listed = await registered("GET", "/providers/Microsoft.HybridConnectivity/operations")
+    assert action not in listed.text
+
+
+async def test_a_custom_endpoint_is_kept_and_has_no_credentials(registered):
+    path = f"{ENDPOINTS}/custom"
+    body = {"properties": {"type": "custom", "resourceId": "/subscriptions/s/resourceGroups/r"}}
+    made = await registered("PUT", path, body)
+    assert (made.status_code, made.json()["properties"]["resourceId"]) == (
+        200,
+        body["properties"]["resourceId"],
+    )
+    assert (await registered("GET", path)).json() == made.json()
+    names = [one["name"] for one in (await registered("GET", ENDPOINTS)).json()["value"]]
+    assert names == ["custom", "default"]
+    answer = await registered("POST", f"{path}/listCredentials")
+    assert (answer.status_code, code(answer)) == (409, "OperationNotAllowed")
+    assert (await registered("DELETE", path)).status_code == 200
+    assert (await registered("DELETE", path)).status_code == 204
+
+
 async def test_who_may_log_in_gets_credentials_and_a_reader_does_not(arm, machine):
     await arm.principal("user", ("Virtual Machine Local User Login", MACHINE))
     await arm.principal("reader", ("Reader", MACHINE))

@@ -183,7 +183,9 @@ class Dispatch:
             raise refusals.method_refused("POST", kind.full_type)
         name = next((one for one in kind.actions if one.lower() == action.lower()), "")
         if not name or reference.id.collection:
-            raise refusals.type_unknown(kind.namespace, call.api_version)
+            reasons = {one.lower(): reason for one, reason in kind.not_offered.items()}
+            reason = reasons.get(action.lower(), "")
+            raise refusals.type_unknown(kind.namespace, call.api_version, reason)
         self.access.require(call.caller, kind.action(f"{name}/action"), reference.id.text)
         self.engine.db.read(lambda connection: locks.check_write(connection, reference.id.text))
         return await kind.actions[name](call, reference)

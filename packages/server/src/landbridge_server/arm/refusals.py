@@ -58,12 +58,10 @@ def namespace_unknown(namespace: str) -> ArmError:
     return ArmError("InvalidResourceNamespace", f"The resource namespace '{namespace[:200]}' is invalid.")
 
 
-def type_unknown(namespace: str, version: str) -> ArmError:
-    """Return the refusal of a type that its namespace does not have."""
-    return ArmError(
-        "InvalidResourceType",
-        f"The resource type could not be found in the namespace '{namespace}' for api version '{version}'.",
-    )
+def type_unknown(namespace: str, version: str, reason: str = "") -> ArmError:
+    """Return the refusal of a type that its namespace does not have; ``reason`` says more to people."""
+    text = f"The resource type could not be found in the namespace '{namespace}' for api version '{version}'."
+    return ArmError("InvalidResourceType", f"{text} {reason}".rstrip())
 
 
 def not_registered(namespace: str) -> ArmError:

@@ -169,6 +169,11 @@ class ResourceType(TypeInfo):
             ArmError: it may not.
         """
 
+    @property
+    def not_offered(self) -> Mapping[str, str]:
+        """The POST actions that the documents have and this cloud does not, and why not, for people."""
+        return {}
+
     def put(self, write: Write) -> dict[str, Any]:
         """Return the properties to keep. Pure.
 

@@ -1,4 +1,4 @@
-"""What can be asked of a machine as a whole, by POST: upgrading extensions; patches are refused.
+"""What can be asked of a machine as a whole, by POST: upgrading extensions; no patches.
 
 No agent of this cloud assesses or installs the operating system's patches, and an operation
 that nothing will ever carry out must not be accepted.
@@ -16,9 +16,14 @@ from landbridge_server.arm.shape import Named, Text
 from landbridge_server.providers.hybrid_compute import extensions
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
-from landbridge_wire.errors import ArmError
 
 UPGRADE = "upgradeExtensions"
+_NO_PATCHES = (
+    "The machines of this cloud neither assess nor install patches of the operating system. "
+    "Use the system's own package manager, for example through a run command."
+)
+NOT_OFFERED = {"assessPatches": _NO_PATCHES, "installPatches": _NO_PATCHES}
+"""The documents' actions on machines that this cloud does not have, and why."""
 TARGETS = {"extensionTargets": Named({"targetVersion": Text(64)})}
 
 
@@ -33,8 +38,6 @@ class MachineActions:
         """Return the actions by their names."""
         return {
             UPGRADE: self.upgrade_extensions,
-            "assessPatches": self.refuse_patches,
-            "installPatches": self.refuse_patches,
         }
 
     async def upgrade_extensions(self, call: Call, reference: Reference) -> Answer:
@@ -59,14 +62,3 @@ class MachineActions:
         asked, location = await engine.db.write(ask)
         place = operations.Place(reference.type.namespace, location)
         return operations.accepted(engine.base, asked, call.api_version, place)
-
-    async def refuse_patches(self, call: Call, reference: Reference) -> Answer:
-        """Refuse: nothing here deals with the patches of an operating system."""
-        engine = self.engine()
-        engine.db.read(lambda connection: engine.existing(connection, reference))
-        raise ArmError(
-            "OperationNotAllowed",
-            "The machines of this cloud neither assess nor install patches of the operating system. "
-            "Use the system's own package manager, for example through a run command.",
-            cause="service",
-        )

@@ -24,6 +24,7 @@ from landbridge_server.arm.resource_type import Action, Document, Effects, Kind,
 from landbridge_server.arm.shape import ANY, Choice, Text
 from landbridge_server.identity import directory
 from landbridge_server.providers.hybrid_compute.on_machine import children
+from landbridge_server.providers.hybrid_compute.machine_actions import NOT_OFFERED
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity import defaults
 from landbridge_server.store import machines, role_assignments, subscriptions
@@ -107,6 +108,11 @@ class Machines(ResourceType):
     namespace = "Microsoft.HybridCompute"
     type = "machines"
     api_versions = VERSIONS
+    @property
+    def not_offered(self) -> Mapping[str, str]:
+        """Patches."""
+        return NOT_OFFERED
+
     kind = Kind.TRACKED
     created = 200  # the documents declare 200 only
     updated = 200

@@ -77,6 +77,16 @@ class Endpoints(ResourceType):
         """``listCredentials``."""
         return {"listCredentials": self.list_credentials}
 
+    @property
+    def not_offered(self) -> Mapping[str, str]:
+        """What needs a gateway or a proxy of the provider's own."""
+        return {
+            "listIngressGatewayCredentials": "This cloud has no ingress gateway: use listCredentials, "
+            "and reach the machine through the relay.",
+            "listManagedProxyDetails": "This cloud has no managed proxy: use listCredentials, "
+            "and reach the machine through the relay.",
+        }
+
     def accepts_parent(self, parent_type: str) -> None:
         """Refuse anything but a machine: nothing else has an agent that listens."""
         if parent_type != MACHINE:
@@ -104,7 +114,14 @@ class Endpoints(ResourceType):
         engine = self.engine()
 
         def read(connection: Connection) -> tuple[str, int | None]:
-            engine.existing(connection, reference)
+            endpoint = decode(engine.existing(connection, reference))
+            if endpoint["properties"]["type"] != "default":
+                raise ArmError(
+                    "OperationNotAllowed",
+                    "A custom endpoint names a relay of its own, for which this cloud has no credentials. "
+                    "Use the endpoint 'default'.",
+                    cause="service",
+                )
             machine = machines.get(connection, reference.parent_key)
             if machine is None:
                 raise refusals.resource_missing(reference.id)
