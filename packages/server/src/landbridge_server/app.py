@@ -52,6 +52,7 @@ from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
 from landbridge_server.store import machines, tenants
 from landbridge_server.store.database import Connection, Database, StoreUnavailable
+from landbridge_server.store.moves import MovedMachine
 from landbridge_server.store.tenants import Tenant
 from landbridge_wire.agent_api import Heartbeat
 
@@ -132,7 +133,14 @@ class ControlPlane:
         self.broker.base = self.config.rendezvous_base
         address = self.broker.base or f"wss://{self.endpoints.relay}"
         node = Node(
-            self.db, self.presence, self.rendezvous, self.broker, address, self.clock, self._forget_machine
+            self.db,
+            self.presence,
+            self.rendezvous,
+            self.broker,
+            address,
+            self.clock,
+            self._forget_machine,
+            self._rename_machine,
         )
         self.broker.neighbours = node
         return node
@@ -147,7 +155,9 @@ class ControlPlane:
             self.clock,
             relay=self.relay,
             presence=self._status,
+            sealer=Sealer(self._relay_key),
             on_removed=[self._machine_removed],
+            on_moved=[self._machine_moved],
             wake_deletions=deletions.wake,
         )
         self.arm = self.resources.http
@@ -155,7 +165,6 @@ class ControlPlane:
         self.driver = Driver(
             [
                 deletions,
-            sealer=Sealer(self._relay_key),
                 Task("flush_presence", FlushPresence(self.db, self.presence), FLUSH_SECONDS),
                 *(self._node_tasks(self.node) if self.node else ()),
                 Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),
@@ -185,6 +194,15 @@ class ControlPlane:
     def _status(self, machine_key: str) -> tuple[str, str]:
         status, since = self.presence.status(machine_key, self.clock())
         return status, iso(since) if since else ""
+
+    def _machine_moved(self, moved: MovedMachine) -> None:
+        self._rename_machine(moved.old_key, moved.new_key, hybrid_connection_path(moved.principal_id))
+
+    def _rename_machine(self, old_key: str, new_key: str, path: str) -> None:
+        """Go on with a machine under its new key, as far as this node knows it."""
+        self.presence.rename(old_key, new_key)
+        self.rendezvous.moved(path, new_key)
+        self.fleet.forget(old_key)
 
     def _machine_removed(self, machine_key: str, principal_id: str) -> None:
         self._forget_machine(machine_key)

@@ -251,3 +251,23 @@ async def test_facts_over_their_bound_are_refused(enrolled):
 
 async def test_the_clock_of_the_process_does_not_matter(cloud):
     assert abs(cloud.clock() - time.time()) > 1
+
+
+async def test_the_session_of_a_machine_that_was_moved_goes_on(enrolled, cloud):
+    token = await enrolled.token()
+    before = (await enrolled.call(agent_api.SESSION, {"agentVersion": "1.61.0.0"}, token)).json()
+    target = f"{cloud.subscription}/resourceGroups/elsewhere"
+    await cloud.arm("PUT", target, {"location": "local"})
+    body = {"resources": [enrolled.id], "targetResourceGroup": target}
+    moved = await cloud.arm("POST", f"{cloud.subscription}/resourceGroups/servers/moveResources", body)
+    assert moved.status_code == 202
+    for usable in (token, await enrolled.token()):
+        after = (await enrolled.call(agent_api.SESSION, {"agentVersion": "1.61.0.0"}, usable)).json()
+        assert after["resourceId"] == before["resourceId"].replace("/servers/", "/elsewhere/")
+        assert after["listenAddress"] == before["listenAddress"]
+    beat = {"agentVersion": "1.61.0.0", "sequence": 1}
+    assert (await enrolled.call(agent_api.HEARTBEAT, beat, token)).status_code == 200
+    shown = await cloud.arm("GET", after["resourceId"], version=VERSION)
+    assert shown.json()["properties"]["status"] == "Connected"
+    csr = {"certificateSigningRequest": enrolled.csr()}
+    assert (await enrolled.call(agent_api.CERTIFICATES, csr, token)).status_code == 200

@@ -366,3 +366,25 @@ async def test_what_happened_while_nothing_was_heard_is_read_again(pair, postgre
     await pair.two.cloud.arm("DELETE", pair.machine_id, version="2024-07-10")
     async with asyncio.timeout(5):
         await control.until_closed()
+
+
+async def test_a_machine_that_is_moved_at_one_node_goes_on_at_the_other(pair):
+    control = await pair.one.relay.listen(pair.path)
+    await until(lambda: pair.two.presence.holder(pair.key))
+    target = f"{pair.one.cloud.subscription}/resourceGroups/elsewhere"
+    await pair.two.cloud.arm("PUT", target, {"location": "local"})
+    body = {"resources": [pair.machine_id], "targetResourceGroup": target}
+    source = pair.machine_id.partition("/providers/")[0]
+    moved = await pair.two.cloud.arm("POST", f"{source}/moveResources", body)
+    assert moved.status_code == 202
+    pair.machine_id = pair.machine_id.replace("/servers/", "/elsewhere/")
+    for node in (pair.one, pair.two):
+        await pair.until_status(node, "Connected")
+    caller = pair.connecting(pair.two)
+    accept = await pair.accepted(control)
+    machine = await pair.two.relay.dial(accept["address"])
+    sender = await caller
+    await sender.send(b"there")
+    assert await machine.message() == (2, b"there")
+    control.drop()
+    await until(lambda: pair.two.presence.holder(pair.machine_id.lower()) is None)

@@ -49,7 +49,8 @@ def refuse(verb: str, scope: str, found: list[Lock]) -> ArmError:
     )
 
 
-def _read_only(found: list[Lock]) -> list[Lock]:
+def read_only(found: list[Lock]) -> list[Lock]:
+    """Return those locks that forbid every change."""
     return [one for one in found if _decode(one.document).properties.level == "ReadOnly"]
 
 
@@ -60,7 +61,7 @@ def check_write(connection: Connection, scope: str) -> None:
         ArmError: ScopeLocked.
     """
     found = locks.at(connection, scopes_of(scope.lower()))
-    if found and (holding := _read_only(found)):
+    if found and (holding := read_only(found)):
         raise refuse("write", scope, holding)
 
 
@@ -85,17 +86,3 @@ def check_delete_at(connection: Connection, scope: str) -> None:
     found = locks.at(connection, scopes_of(scope.lower()))
     if found:
         raise refuse("delete", scope, found)
-
-
-def check_move(connection: Connection, scope: str) -> None:
-    """Return if what has this id may leave its place, or take something in.
-
-    Only ``ReadOnly`` forbids it, above, at or below: a ``CanNotDelete`` lock moves along.
-
-    Raises:
-        ArmError: ScopeLocked.
-    """
-    key = scope.lower()
-    holding = _read_only([*locks.at(connection, scopes_of(key)), *locks.below(connection, key)])
-    if holding:
-        raise refuse("write", scope, holding)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from landbridge_server.arm import refusals
 from landbridge_server.arm.resource_type import TypeInfo
+from landbridge_wire.errors import ArmError
 
 REGISTERED_AT_START = (
     "Microsoft.Resources",
@@ -17,12 +18,37 @@ REGISTERED_AT_START = (
 
 
 @dataclass(frozen=True)
+class Feature:
+    """Something that a subscription has only once it asked for it. ``released`` is an ISO 8601 time."""
+
+    name: str
+    display_name: str
+    description: str
+    released: str
+
+
+@dataclass(frozen=True)
 class Provider:
-    """A namespace and its types. ``free``: it needs no registration."""
+    """A namespace, its types and its features. ``free``: it needs no registration."""
 
     namespace: str
     types: tuple[TypeInfo, ...]
     free: bool = False
+    features: tuple[Feature, ...] = ()
+
+    def feature(self, name: str) -> Feature:
+        """Return the feature with this name, in any casing.
+
+        Raises:
+            ArmError: FeatureNotFound.
+        """
+        for one in self.features:
+            if one.name.lower() == name.lower():
+                return one
+        raise ArmError(
+            "FeatureNotFound",
+            f"The feature '{name[:200]}' could not be found in the resource provider '{self.namespace}'.",
+        )
 
 
 class Registry:

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
+from landbridge_server.arm import shown
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.merge_patch import merge
 from landbridge_server.identity.caller import Caller
@@ -149,6 +150,12 @@ class ResourceType(TypeInfo):
     """The shape of what a machine reports about a resource; kept among its properties."""
     listed_across = False
     """Of an extension: whether it has lists for a whole group and a subscription, too."""
+    unlocked_by: ClassVar[Mapping[str, str]] = {}
+    """Actions that a ReadOnly lock does not forbid where a feature (namespace/name) is registered."""
+    movable = True
+    """Whether a tracked resource of the type can go to another group."""
+    keeps_shown = False
+    """Whether readers see more than the document: ``shown`` and ``computed`` are there then."""
     removal_matters = False
     """Whether ``on_delete`` must run for each resource, also when what it lies below goes."""
 
@@ -162,17 +169,17 @@ class ResourceType(TypeInfo):
         """The POST actions on one resource, by name; requests may spell it in any casing."""
         return {}
 
+    @property
+    def not_offered(self) -> Mapping[str, str]:
+        """The POST actions that the documents have and this cloud does not, and why not, for people."""
+        return {}
+
     def accepts_parent(self, parent_type: str) -> None:
         """Return if an extension may hang on a resource of this lower-case type.
 
         Raises:
             ArmError: it may not.
         """
-
-    @property
-    def not_offered(self) -> Mapping[str, str]:
-        """The POST actions that the documents have and this cloud does not, and why not, for people."""
-        return {}
 
     def put(self, write: Write) -> dict[str, Any]:
         """Return the properties to keep. Pure.
@@ -226,8 +233,18 @@ class ResourceType(TypeInfo):
     def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
         """Take part in the transaction of a removal; only called when ``removal_matters``."""
 
+    def shown(self, connection: Connection, key: str, document: Document) -> shown.Halves:
+        """Return the JSON of a resource, cut where the computed members go; kept with each write."""
+        raise NotImplementedError
+
+    def computed(self, keys: Sequence[str]) -> list[str]:
+        """Return the members that are computed now, as JSON with a comma before each."""
+        raise NotImplementedError
+
     def render(self, connection: Connection, rows: Sequence[Stored]) -> list[bytes]:
-        """Return the JSON of resources as clients see them, for one or for a page."""
+        """Return the JSON of resources as clients see them now."""
+        if self.keeps_shown:
+            return [shown.one(self, connection, row) for row in rows]
         return [row.document.encode() for row in rows]
 
 

@@ -50,10 +50,12 @@ class Node:
         base: str,
         clock: Callable[[], float],
         forget: Callable[[str], None],
+        rename: Callable[[str, str, str], None],
     ) -> None:
         """Take the parts, and ``base``: ``wss://host:port`` where machines reach this node.
 
-        ``forget`` drops all that this node remembers of a machine, by its key.
+        ``forget`` drops all that this node remembers of a machine, by its key; ``rename`` gives
+        a machine its new key: old key, new key, hybrid connection.
         """
         self.db = db
         self.presence = presence
@@ -61,6 +63,7 @@ class Node:
         self.broker = broker
         self.clock = clock
         self.forget = forget
+        self.rename = rename
         self.node_id = presence.node
         self.news_wanted: Callable[[], None] = lambda: None
         self.mail_wanted: Callable[[], None] = lambda: None
@@ -68,7 +71,7 @@ class Node:
         self._version = 0
         self._reread = True
         self._running: set[asyncio.Future[Any]] = set()
-        self._keys: dict[str, str] = {}  # machine keys by hybrid connection: it has one for its life
+        self._keys: dict[str, str] = {}  # machine keys by hybrid connection
         self._beaten_at = self._beating_since = float("-inf")
 
     # -- for the broker
@@ -134,6 +137,8 @@ class Node:
             self.mail_wanted()
         elif kind == "removed":
             self._removed(str(notice.get("machine", "")), str(notice.get("principal", "")))
+        elif kind == "moved":
+            self._moved(str(notice.get("machine", "")), str(notice.get("principal", "")))
         elif kind in ("presence", notices.REREAD):
             self._reread = self._reread or kind == notices.REREAD
             self.news_wanted()
@@ -149,6 +154,21 @@ class Node:
             return
         self.forget(machine_key)
         self.broker.close(path)
+
+    def _moved(self, machine_key: str, principal_id: str) -> None:
+        path = hybrid_connection_path(principal_id)
+        try:
+            found = self.db.read(lambda connection: machines.by_principal(connection, principal_id))
+        except StoreUnavailable:
+            self._reread = True
+            return
+        if found is not None and found.machine_key != machine_key:
+            self._take_new_key(machine_key, found.machine_key, path)
+            self.news_wanted()
+
+    def _take_new_key(self, old_key: str, new_key: str, path: str) -> None:
+        self._keys.pop(path, None)
+        self.rename(old_key, new_key, path)
 
     async def beat(self) -> None:
         """Prolong the lease of this node, and bury those whose lease has ended.
@@ -189,10 +209,12 @@ class Node:
 
     async def _forget_the_removed(self) -> None:
         known = await self.db.read_aside(machines.by_principals)
-        paths = {hybrid_connection_path(principal_id) for principal_id in known}
         keys = set(known.values())
+        by_path = {hybrid_connection_path(principal_id): key for principal_id, key in known.items()}
+        for old_key, new_key, path in self.rendezvous.strayed(by_path):
+            self._take_new_key(old_key, new_key, path)
         for path in self.broker.paths():
-            if path not in paths:
+            if path not in by_path:
                 self.broker.close(path)
         for machine_key in self.presence.machines():
             if machine_key not in keys:

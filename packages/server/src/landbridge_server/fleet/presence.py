@@ -131,6 +131,12 @@ class Presence:
         self._elsewhere.pop(machine_key, None)
         self._expires.pop(machine_key, None)
 
+    def rename(self, machine_key: str, new_key: str) -> None:
+        """Go on with a machine that has another key now."""
+        for known in (self._states, self._open, self._elsewhere, self._expires, self._changed):
+            if machine_key in known:
+                known[new_key] = known.pop(machine_key)  # type: ignore[assignment]
+
     # -- other nodes
 
     def holder(self, machine_key: str) -> str | None:

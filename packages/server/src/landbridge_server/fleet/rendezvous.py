@@ -7,7 +7,7 @@ question, so that what was taken away a moment ago is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from landbridge_server.arm.access import Access
 from landbridge_server.fleet.presence import Presence
@@ -70,6 +70,19 @@ class Rendezvous:
             return None
         status, since = self.presence.status(machine_key, self.clock())
         return since if status in ("Disconnected", "Expired") else None
+
+    def moved(self, path: str, machine_key: str) -> None:
+        """Note that the machine of a hybrid connection has another key now."""
+        if path in self._standing:
+            self._standing[path] = machine_key
+
+    def strayed(self, known: Mapping[str, str]) -> list[tuple[str, str, str]]:
+        """Return old key, new key and connection of each machine here whose key is not the ``known`` one."""
+        return [
+            (key, known[path], path)
+            for path, key in self._standing.items()
+            if path in known and known[path] != key
+        ]
 
     def listener_up(self, path: str) -> None:
         """Note that a machine's control channel was opened."""

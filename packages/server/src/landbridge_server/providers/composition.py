@@ -17,7 +17,9 @@ from landbridge_server.arm.registry import Provider, Registry
 from landbridge_server.arm.resource_type import TypeInfo
 from landbridge_server.arm.sealing import Sealer
 from landbridge_server.config import Endpoints as Addresses
-from landbridge_server.providers.authorization import RoleAssignments, RoleDefinitions
+from landbridge_server.providers import provider_operations
+from landbridge_server.providers.access_reading import ClassicAdministrators, DenyAssignments, Permissions
+from landbridge_server.providers.authorization import RoleAssignments
 from landbridge_server.providers.hybrid_compute import catalogue
 from landbridge_server.providers.hybrid_compute.catalogue import Catalogue
 from landbridge_server.providers.hybrid_compute.extensions import Extensions
@@ -29,8 +31,10 @@ from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity.endpoints import Endpoints, RelayCredentials
 from landbridge_server.providers.hybrid_connectivity.service_configurations import ServiceConfigurations
 from landbridge_server.providers.locks import Locks
+from landbridge_server.providers.moves import Moved, Moves
 from landbridge_server.providers.provider_list import ProviderList
 from landbridge_server.providers.resource_groups import ResourceGroup, ResourceGroups
+from landbridge_server.providers.role_definitions import RoleDefinitions
 from landbridge_server.providers.subscriptions import Subscriptions
 from landbridge_server.providers.tag_names import TagNames
 from landbridge_server.providers.tags import Tags
@@ -47,9 +51,9 @@ class _Named(TypeInfo):
         api_versions: tuple[str, ...] = ResourceGroup.api_versions,
     ) -> None:
         self.type = type_name
-
         self.namespace = namespace
         self.api_versions = api_versions
+
 
 class ResourceManager:
     """All of ARM: ``http`` answers requests, ``engine`` and ``registry`` are for the tasks."""
@@ -64,8 +68,9 @@ class ResourceManager:
         *,
         relay: RelayCredentials,
         presence: Presence,
-        on_removed: Sequence[Removed] = (),
         sealer: Sealer,
+        on_removed: Sequence[Removed] = (),
+        on_moved: Sequence[Moved] = (),
         wake_deletions: Callable[[], None] = lambda: None,
     ) -> None:
         """Put the parts together.
@@ -77,9 +82,9 @@ class ResourceManager:
         group = ResourceGroup()
         base = addresses.resource_manager
         named = ("subscriptions", "tenants", "locations", "resources", "providers", "operationresults")
+        hybrid_compute_named = (catalogue.TYPE, "locations/operationstatus", "locations/operationresults")
         self.registry = Registry(
             [
-        hybrid_compute_named = (catalogue.TYPE, "locations/operationstatus", "locations/operationresults")
                 Provider(
                     "Microsoft.Resources",
                     (group, Tags(lambda: self.engine), *(_Named(one) for one in named)),
@@ -87,7 +92,15 @@ class ResourceManager:
                 ),
                 Provider(
                     "Microsoft.Authorization",
-                    (RoleAssignments(db, clock), RoleDefinitions(), Locks(lambda: self.engine, base)),
+                    (
+                        RoleAssignments(db, clock),
+                        RoleDefinitions(db, access, clock),
+                        Permissions(db, access),
+                        DenyAssignments(),
+                        ClassicAdministrators(),
+                        _Named("providerOperations", "Microsoft.Authorization", provider_operations.VERSIONS),
+                        Locks(lambda: self.engine, base),
+                    ),
                     free=True,
                 ),
                 Provider(
@@ -116,8 +129,10 @@ class ResourceManager:
             **ProviderList(db, self.registry, access, locations, clock).routes(),
             **groups.routes(),
             **TagNames(db, access).routes(),
+            **Moves(self.engine, access, results, on_moved).routes(),
             **results.routes(),
+            **Catalogue(access, locations).routes(),
+            **provider_operations.ProviderOperations(lambda: self.registry).routes(),
         }
         self.dispatch = Dispatch(self.registry, self.engine, reading, access, routes, addresses.login)
         self.http = ArmHttp(self.dispatch)
-            **Catalogue(access, locations).routes(),
