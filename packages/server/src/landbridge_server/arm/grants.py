@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from landbridge_server.arm.custom_roles import AnyRole
 from landbridge_server.arm.names import new_guid
-from landbridge_server.arm.roles import Role
 from landbridge_server.store import role_assignments
 from landbridge_server.store.database import Connection
 from landbridge_server.store.role_assignments import Assignment
@@ -28,7 +28,7 @@ def grant(
     tenant_id: str,
     principal_id: str,
     principal_type: str,
-    role: Role,
+    role: AnyRole,
     scope: str,
     now: float,
     by: str = "",

@@ -90,6 +90,14 @@ def same(
     return Assignment(*row) if row is not None else None
 
 
+def any_of_role(connection: Connection, tenant_id: str, role_definition: str) -> bool:
+    """Say whether anybody of a tenant holds a role."""
+    statement = select(role_assignments.c.assignment_key).where(
+        role_assignments.c.tenant_id == tenant_id, role_assignments.c.role_definition == role_definition
+    )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
 def held_at(connection: Connection, principal_id: str, scopes: Sequence[str]) -> list[Held]:
     """Return which roles a principal holds at these scopes."""
     found: list[Held] = []
