@@ -1,16 +1,17 @@
-"""``Microsoft.Authorization``: role assignments at any scope, and the built-in roles."""
+"""``Microsoft.Authorization/roleAssignments``, at any scope."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from landbridge_server.arm import filters, locks, names, refusals
+from landbridge_server.arm import custom_roles, filters, locks, names, refusals
 from landbridge_server.arm.access import enclosing
 from landbridge_server.arm.call import Answer, Call, answer
+from landbridge_server.arm.custom_roles import AnyRole, CustomRole
 from landbridge_server.arm.documents import iso
 from landbridge_server.arm.grants import NAMESPACE, assignment_id, grant, principal_type
 from landbridge_server.arm.resource_type import Reference, ServedType
-from landbridge_server.arm.roles import BUILT_IN, Role, by_guid
+from landbridge_server.providers.role_definitions import definition_id, missing
 from landbridge_server.store import principals, resources, role_assignments
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.role_assignments import Assignment
@@ -18,13 +19,6 @@ from landbridge_wire import arm_id
 from landbridge_wire.errors import ArmError
 
 _KINDS = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
-
-
-def definition_id(scope: str, guid: str) -> str:
-    """Return the id of a role definition as it is read at a scope."""
-    parts = scope.split("/")
-    above = f"/subscriptions/{parts[2]}" if len(parts) > 2 and parts[1].lower() == "subscriptions" else ""
-    return f"{above}/providers/{NAMESPACE}/roleDefinitions/{guid}"
 
 
 def shown(found: Assignment, scope: str) -> dict[str, object]:
@@ -107,11 +101,13 @@ class RoleAssignments(ServedType):
         properties = body.get("properties")
         if not isinstance(properties, dict):
             raise refusals.invalid("'properties' must be an object.", "properties")
-        role = _role(properties.get("roleDefinitionId"))
+        guid = _role_guid(properties.get("roleDefinitionId"))
+        _check_unconditional(properties)
         now = self.clock()
 
         def work(connection: Connection) -> Assignment:
             _check_scope(connection, scope)
+            role = _role(connection, call.caller.tenant_id, guid, scope)
             principal = _principal(connection, call, properties)
             known = role_assignments.get(connection, reference.key)
             if known is not None:
@@ -176,7 +172,7 @@ def _check_scope(connection: Connection, scope: str) -> None:
         raise refusals.resource_missing(parsed)
 
 
-def _role(unverified_id: object) -> Role:
+def _role_guid(unverified_id: object) -> str:
     text = unverified_id if isinstance(unverified_id, str) else ""
     head, _, guid = text.rstrip("/").rpartition("/")
     if not head.lower().endswith("/roledefinitions") or not names.is_guid(guid):
@@ -184,13 +180,24 @@ def _role(unverified_id: object) -> Role:
             "InvalidRoleDefinitionId",
             f"The role definition ID '{text[:200]}' is not valid. The role definition ID must be a GUID.",
         )
-    role = by_guid(guid)
-    if role is None:
-        raise ArmError(
-            "RoleDefinitionDoesNotExist",
-            f"The specified role definition with ID '{guid.replace('-', '').lower()}' does not exist.",
-        )
+    return guid
+
+
+def _role(connection: Connection, tenant: str, guid: str, scope: str) -> AnyRole:
+    role = custom_roles.find(connection, tenant, guid)
+    if role is None or (isinstance(role, CustomRole) and not role.is_assignable(scope)):
+        raise missing(guid)
     return role
+
+
+def _check_unconditional(properties: dict[str, object]) -> None:
+    """Refuse what would narrow an assignment: nothing here would keep to it."""
+    for name in ("condition", "delegatedManagedIdentityResourceId"):
+        if properties.get(name):
+            raise refusals.invalid(
+                f"'properties.{name}' is not supported by this cloud: the assignment would hold without it.",
+                name,
+            )
 
 
 def _principal(connection: Connection, call: Call, properties: dict[str, object]) -> principals.Principal:
@@ -220,7 +227,7 @@ def _principal(connection: Connection, call: Call, properties: dict[str, object]
     return found
 
 
-def _unchanged(known: Assignment, role: Role, principal: principals.Principal) -> Assignment:
+def _unchanged(known: Assignment, role: AnyRole, principal: principals.Principal) -> Assignment:
     if (known.role_definition, known.principal_id) != (role.guid, principal.object_id):
         raise ArmError(
             "RoleAssignmentUpdateNotPermitted",
@@ -229,7 +236,7 @@ def _unchanged(known: Assignment, role: Role, principal: principals.Principal) -
     return known
 
 
-def _check_twin(connection: Connection, scope: str, role: Role, principal: principals.Principal) -> None:
+def _check_twin(connection: Connection, scope: str, role: AnyRole, principal: principals.Principal) -> None:
     twin = role_assignments.same(connection, scope.lower(), role.guid, principal.object_id)
     if twin is not None:
         raise ArmError(
@@ -237,57 +244,3 @@ def _check_twin(connection: Connection, scope: str, role: Role, principal: princ
             f"The role assignment already exists. The ID of the existing role assignment is "
             f"{twin.name.replace('-', '')}.",
         )
-
-
-class RoleDefinitions(ServedType):
-    """``Microsoft.Authorization/roleDefinitions``: the built-in roles."""
-
-    namespace = NAMESPACE
-    type = "roleDefinitions"
-    api_versions = ("2022-04-01", "2022-05-01-preview", "2018-01-01-preview", "2015-07-01")
-    verbs = frozenset({"GET"})
-
-    async def handle(self, call: Call, reference: Reference) -> Answer:
-        """List the roles, or show one."""
-        scope = reference.id.parent
-        if not reference.id.collection:
-            role = by_guid(reference.id.name)
-            if role is None:
-                raise ArmError(
-                    "RoleDefinitionDoesNotExist",
-                    f"The specified role definition with ID '{reference.id.name.replace('-', '')[:100]}' "
-                    "does not exist.",
-                )
-            return answer(_definition(role, scope))
-        text = call.query.get("$filter", "")
-        found = list(BUILT_IN)
-        for term in filters.parse(text):
-            if (term.name, term.operator) == ("rolename", "eq"):
-                found = [one for one in found if one.name.lower() == term.value.lower()]
-            elif (term.name, term.operator) == ("type", "eq"):
-                found = found if term.value.lower() == "builtinrole" else []
-            elif term.operator not in ("atscope", "atscopeandbelow"):
-                raise filters.refuse(text, "It can be roleName eq '...' or type eq '...'.")
-        return answer({"value": [_definition(one, scope) for one in found]})
-
-
-def _definition(role: Role, scope: str) -> dict[str, object]:
-    return {
-        "id": definition_id(scope, role.guid),
-        "name": role.guid,
-        "type": f"{NAMESPACE}/roleDefinitions",
-        "properties": {
-            "roleName": role.name,
-            "type": "BuiltInRole",
-            "description": role.description,
-            "assignableScopes": ["/"],
-            "permissions": [
-                {
-                    "actions": list(role.actions),
-                    "notActions": list(role.not_actions),
-                    "dataActions": list(role.data_actions),
-                    "notDataActions": [],
-                }
-            ],
-        },
-    }
