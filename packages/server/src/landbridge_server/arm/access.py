@@ -188,12 +188,13 @@ class Access:
         by_scope = self._held.get(
             principal_id, lambda: self._read(connection, lambda opened: _by_scope(opened, principal_id))
         )
-        places = enclosing(scope)
         if by_scope is None:
+            places = enclosing(scope)
             return self._read(
                 connection, lambda opened: role_assignments.held_at(opened, principal_id, places)
             )
-        return [held for place in places if place in by_scope for held in by_scope[place]]
+        wanted = scope.lower().rstrip("/") + "/"
+        return [one for place, held in by_scope.items() if wanted.startswith(place) for one in held]
 
     def _permits(self, caller: Caller, held: Held, action: str, connection: Connection | None) -> bool:
         role = self._role(caller, held.role_definition, connection)
@@ -220,5 +221,5 @@ def _by_scope(connection: Connection, principal_id: str) -> dict[str, list[Held]
         return None
     found: dict[str, list[Held]] = {}
     for held in few:
-        found.setdefault(held.scope_key, []).append(held)
+        found.setdefault(held.scope_key.rstrip("/") + "/", []).append(held)
     return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -16,12 +19,13 @@ JSON = (b"content-type", b"application/json; charset=utf-8")
 BODILESS = frozenset({204, 304})
 
 
-def query_of(raw: bytes) -> dict[str, str]:
+@lru_cache(maxsize=1024)
+def query_of(raw: bytes) -> Mapping[str, str]:
     """Return the query with lower-case names; of a name given twice, the first."""
     query: dict[str, str] = {}
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=None):
         query.setdefault(name.lower(), value)
-    return query
+    return MappingProxyType(query)
 
 
 class ArmResponse(Response):

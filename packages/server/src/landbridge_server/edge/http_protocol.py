@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 Application = Callable[..., Any]
 """An ASGI application."""
@@ -86,6 +86,43 @@ class Gathering:
         """End the connection once everything is written."""
         self.flush()
         self.transport.close()
+
+
+class Answering(RequestResponseCycle):
+    """uvicorn's cycle of one request; a whole answer of known length is put into words at once."""
+
+    _start: Any = None
+
+    async def send(self, message: Any) -> None:
+        """Take a part of the answer; a head waits for the first part of its body."""
+        if self._start is None and not self.response_started and message["type"] == "http.response.start":
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is not None and not self._whole(start, message):
+            await super().send(start)
+            await super().send(message)
+        elif start is None:
+            await super().send(message)
+
+    def _whole(self, start: Any, message: Any) -> bool:
+        """Write an answer that is simple enough; say whether it was."""
+        status, body, fields = start["status"], message.get("body", b""), start["headers"]
+        if message.get("more_body") or not self.keep_alive or self.disconnected or self.flow.write_paused:
+            return False
+        names = [name for name, _ in fields]
+        if (b"content-length", b"%d" % len(body)) not in fields or b"connection" in names:
+            return False
+        lines = [b"%b: %b" % pair for pair in self.default_headers + fields]
+        head = b"\r\n".join([STATUS_LINE[status][:-2], *lines, b"\r\n"])
+        if head.count(b"\n") != len(lines) + 2 or head.count(b"\r") != len(lines) + 2 or b"\0" in head:
+            return False  # uvicorn refuses it
+        self.transport.write(head if self.scope["method"] == "HEAD" else head + body)
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+        self.on_response()
+        return True
 
 
 class Stage(Enum):
@@ -177,6 +214,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect(Stage.BODY, self.deadlines.body)
         super().on_headers_complete()
         if self.cycle is not None:
+            self.cycle.__class__ = Answering  # uvicorn makes its cycles itself
             self.cycle.transport = self._answers  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
