@@ -193,7 +193,7 @@ class Channel:
         self._gone.clear()
         url, headers = self._session.listenAddress, ((TOKEN_HEADER, token),)
         try:
-            link = await open_link(self._dialer, url, headers, self, READ_SIZE)
+            link = await open_link(self._dialer, url, headers, self, bytearray(READ_SIZE))
         except LinkRefused as error:
             reason = error.reason.partition(" TrackingId:")[0]
             # A 404 may mean that the machine was deleted: the next session's answer tells.

@@ -67,11 +67,14 @@ class Sink(Protocol):
 
 
 class Link(asyncio.BufferedProtocol):
-    """One connection. Frames go out with a zero mask: TLS hides them already, and it costs nothing."""
+    """One connection. Frames go out with a zero mask: TLS hides them already, and it costs nothing.
 
-    def __init__(self, sink: Sink, buffer_size: int) -> None:
+    What is read into ``buffer`` is used up before anything else is read, so links may share one.
+    """
+
+    def __init__(self, sink: Sink, buffer: bytearray) -> None:
         self._sink = sink
-        self._view = memoryview(bytearray(buffer_size))
+        self._view = memoryview(buffer)
         self._head = bytearray()
         self._key = key_for(secrets.token_bytes(16))
         self._reader: FrameReader | None = None
@@ -129,7 +132,7 @@ class Link(asyncio.BufferedProtocol):
         self._transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return the one buffer; pieces are views of it."""
+        """Return the buffer; pieces are views of it."""
         return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -249,16 +252,16 @@ class Link(asyncio.BufferedProtocol):
 
 
 async def open_link(
-    dialer: Dialer, url: str, headers: Iterable[tuple[str, str]], sink: Sink, buffer_size: int
+    dialer: Dialer, url: str, headers: Iterable[tuple[str, str]], sink: Sink, buffer: bytearray
 ) -> Link:
-    """Dial a ``wss://`` URL and upgrade.
+    """Dial a ``wss://`` URL and upgrade; what comes is read into ``buffer``.
 
     Raises:
         LinkRefused: the peer does not want us; ``status`` and ``reason`` say why.
         Unreachable: no connection, no answer, or one that is no WebSocket's.
         ValueError: the URL is no ``wss://``.
     """
-    _, link = await dialer.open(url, lambda: Link(sink, buffer_size))
+    _, link = await dialer.open(url, lambda: Link(sink, buffer))
     try:
         await link.open(url, headers)
     except BaseException:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from landbridge_agent.daemon.incoming import Allowed, Denied, decide, token_port
 from landbridge_agent.daemon.link import LinkRefused, open_link
 from landbridge_agent.daemon.log import Log
-from landbridge_agent.daemon.splice import READ_SIZE, Session
+from landbridge_agent.daemon.splice import HEADROOM, READ_SIZE, Session
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.dial import Dialer, Unreachable
 from landbridge_agent.local_config import InvalidSetting, incoming
@@ -21,8 +21,8 @@ from landbridge_wire.hybrid_connections import CONFIGURATION_HEADER, PREFIX, TAR
 from landbridge_wire.listener import Accept
 from landbridge_wire.websocket import Piece
 
-MAX_SESSIONS = 64
-"""Sessions at once; one more is refused with 503."""
+MAX_SESSIONS = 256
+"""Sessions at once; one more is refused with 503. Each takes up to a mebibyte while it moves data."""
 
 LOCAL_SECONDS = 10.0
 """How long the local port may take to answer."""
@@ -48,6 +48,8 @@ class Rendezvous:
         self._port_used = port_used
         self._key = b""
         self._audiences: frozenset[str] = frozenset()
+        self._local_buffer = bytearray(HEADROOM + READ_SIZE)
+        self._link_buffer = bytearray(READ_SIZE)
         self._clock_offset = 0.0
 
     def configure(self, session: agent_api.Session) -> None:
@@ -91,14 +93,14 @@ class Rendezvous:
         if isinstance(decision, Denied):
             await self._refuse(accept, decision)
             return
-        session = Session()
+        session = Session(self._local_buffer)
         try:
             failed = await _dial_local(session, decision)
             if failed is not None:
                 await self._refuse(accept, failed)
                 return
             try:
-                link = await open_link(self._dialer, accept.address, (), session, READ_SIZE)
+                link = await open_link(self._dialer, accept.address, (), session, self._link_buffer)
             except (LinkRefused, Unreachable, ValueError) as error:
                 self._log.warning(f"The rendezvous of {accept.remote or 'a sender'} failed: {error}")
                 return
@@ -115,9 +117,8 @@ class Rendezvous:
     async def _refuse(self, accept: Accept, denied: Denied) -> None:
         self._log.warning(f"Refused {accept.remote or 'a sender'}: {denied.reason}")
         try:
-            link = await open_link(
-                self._dialer, refusal(accept.address, denied.status, denied.reason), (), _Nothing(), 1024
-            )
+            address = refusal(accept.address, denied.status, denied.reason)
+            link = await open_link(self._dialer, address, (), _Nothing(), bytearray(1024))
             link.abort()
         except LinkRefused as answer:
             if answer.status != 410:

@@ -21,11 +21,15 @@ FLUSH_SECONDS = 5.0
 
 
 class Session:
-    """Both sides and their end. The relay's side is a link's ``Sink``."""
+    """Both sides and their end. The relay's side is a link's ``Sink``.
 
-    def __init__(self) -> None:
+    What the local side says is read into ``buffer`` and passed on before anything else is
+    read, so sessions may share one.
+    """
+
+    def __init__(self, buffer: bytearray | None = None) -> None:
         loop = asyncio.get_running_loop()
-        self.local = Local(self)
+        self.local = Local(self, buffer or bytearray(HEADROOM + READ_SIZE))
         self.link: Link | None = None
         self._heard_at = loop.time()
         self._done: asyncio.Future[str] = loop.create_future()
@@ -93,10 +97,10 @@ class Session:
 class Local(asyncio.BufferedProtocol):
     """The TCP side; it does not read before the session starts."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, buffer: bytearray) -> None:
         self._session = session
-        self._buffer = bytearray(HEADROOM + READ_SIZE)
-        self._view = memoryview(self._buffer)
+        self._buffer = buffer
+        self._view = memoryview(buffer)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
