@@ -100,6 +100,22 @@ def test_a_session_that_nobody_reads_does_not_slow_another(connection: Connectio
             stuck.kill()
 
 
+def test_a_session_that_the_machine_does_not_read_does_not_slow_another(connection: Connection) -> None:
+    argv = [*connection.ssh_command, connection.host, "echo in; sleep 600"]
+    with (
+        Path("/dev/zero").open("rb") as endless,
+        subprocess.Popen(argv, env=ENVIRONMENT, stdin=endless, stdout=subprocess.PIPE) as stuck,
+    ):
+        try:
+            assert stuck.stdout is not None
+            assert stuck.stdout.readline() == b"in\n"
+            done = connection.ssh("head -c 8M /dev/zero | wc -c")
+            assert done.stdout.strip() == str(8 * 1024 * 1024)
+            assert stuck.poll() is None
+        finally:
+            stuck.kill()
+
+
 def test_a_login_that_comes_while_the_agent_restarts_is_held_and_then_served(connection: Connection) -> None:
     agent = connection.agent
     for number in range(5):
