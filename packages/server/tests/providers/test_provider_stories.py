@@ -15,6 +15,7 @@ async def test_the_first_start_registers_what_machines_need(arm):
     listed = (await arm("GET", "providers")).json()["value"]
     assert {one["namespace"]: one["registrationState"] for one in listed} == {
         "Microsoft.Authorization": "Registered",
+        "Microsoft.Features": "Registered",
         "Microsoft.GuestConfiguration": "Registered",
         "Microsoft.HybridCompute": "Registered",
         "Microsoft.HybridConnectivity": "NotRegistered",
@@ -56,7 +57,6 @@ async def test_types_are_listed_with_the_newest_stable_version_first(arm, cloud)
         kind = kinds["machines"]
         assert kind["locations"] == ["local"]
         assert kind["apiVersions"] == sorted(kind["apiVersions"], reverse=True)
-    assert (await arm("GET", "providers/Microsoft.GuestConfiguration")).json()["resourceTypes"] == []
     for kind in cloud.plane.resources.registry.types():
         assert "preview" not in kind.api_versions[0]
 
@@ -111,3 +111,51 @@ async def test_metadata_announces_the_chosen_kind_of_sign_in(tmp_path, provider,
             == f"https://{word}.local.azurestack.external:9443{ending}"
         )
         assert body["suffixes"]["storage"] == "local.azurestack.external"
+
+
+async def test_the_types_of_a_provider_say_what_they_are_capable_of(arm):
+    kinds = (await arm("GET", "providers/Microsoft.HybridCompute/resourceTypes")).json()["value"]
+    assert kinds == (await arm("GET", "providers/Microsoft.HybridCompute")).json()["resourceTypes"]
+    capabilities = {one["resourceType"]: one["capabilities"] for one in kinds}
+    assert capabilities["machines"] == (
+        "CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation"
+    )
+    groups = (await arm("GET", "providers/Microsoft.Resources/resourceTypes")).json()["value"]
+    assert {"SupportsTags, SupportsLocation"} == {
+        one["capabilities"] for one in groups if one["resourceType"] == "resourceGroups"
+    }
+    endpoints = (await arm("GET", "providers/Microsoft.HybridConnectivity/resourceTypes")).json()["value"]
+    assert "SupportsExtension" in {one["capabilities"] for one in endpoints}
+    expanded = await arm("GET", "providers/Microsoft.HybridCompute?$expand=resourceTypes/aliases")
+    assert all(one["aliases"] == [] for one in expanded.json()["resourceTypes"])
+    assert code(await arm("GET", "providers/Contoso.X/resourceTypes")) == "InvalidResourceNamespace"
+
+
+async def test_no_provider_has_applications_of_its_own(arm):
+    answer = await arm("GET", "providers/Microsoft.HybridCompute/providerPermissions")
+    assert (answer.status_code, answer.json()) == (200, {"value": []})
+    assert code(await arm("GET", "providers/Contoso.X/providerPermissions")) == "InvalidResourceNamespace"
+
+
+async def test_the_policy_is_shown_from_the_version_that_has_it(arm):
+    newer = (await arm("GET", "providers/Microsoft.HybridCompute", version="2022-09-01")).json()
+    older = (await arm("GET", "providers/Microsoft.HybridCompute", version="2018-02-01")).json()
+    assert (newer["registrationPolicy"], "registrationPolicy" in older) == ("RegistrationRequired", False)
+    free = (await arm("GET", "providers/Microsoft.Authorization", version="2022-09-01")).json()
+    assert (free["registrationPolicy"], free["registrationState"]) == ("RegistrationFree", "Registered")
+
+
+async def test_every_namespace_lists_its_operations(arm, cloud):
+    for provider in cloud.plane.resources.registry.providers:
+        answer = await arm("GET", f"/providers/{provider.namespace}/operations")
+        assert answer.status_code == 200, provider.namespace
+        names = [one["name"] for one in answer.json()["value"]]
+        assert all(name.startswith(provider.namespace) for name in names)
+        assert len(set(names)) == len(names)
+
+
+async def test_registrations_are_refused_under_a_read_only_lock(arm):
+    lock = {"properties": {"level": "ReadOnly"}}
+    await arm("PUT", "providers/Microsoft.Authorization/locks/keep", lock)
+    for verb in ("register", "unregister"):
+        assert code(await arm("POST", f"providers/Microsoft.HybridConnectivity/{verb}")) == "ScopeLocked"

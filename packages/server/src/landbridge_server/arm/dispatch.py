@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 
-from landbridge_server.arm import api_version, locks, refusals, registrations
+from landbridge_server.arm import api_version, features, locks, refusals, registrations
 from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.engine import Engine
@@ -187,8 +187,16 @@ class Dispatch:
             reason = reasons.get(action.lower(), "")
             raise refusals.type_unknown(kind.namespace, call.api_version, reason)
         self.access.require(call.caller, kind.action(f"{name}/action"), reference.id.text)
-        self.engine.db.read(lambda connection: locks.check_write(connection, reference.id.text))
+        self.engine.db.read(lambda connection: self._check_locks(connection, kind, reference, name))
         return await kind.actions[name](call, reference)
+
+    def _check_locks(
+        self, connection: Connection, kind: ResourceType, reference: Reference, action: str
+    ) -> None:
+        feature = kind.unlocked_by.get(action)
+        subscription, now = reference.id.subscription, self.engine.clock()
+        if feature is None or not features.is_on(connection, subscription, feature, now):
+            locks.check_write(connection, reference.id.text)
 
     async def _served(self, call: Call, kind: ServedType, reference: Reference) -> Answer:
         if call.method not in kind.verbs or (reference.id.collection and call.method != "GET"):

@@ -13,8 +13,11 @@ import msgspec
 
 from landbridge_server.store import locks
 from landbridge_server.store.database import Connection
-from landbridge_server.store.locks import TYPE, Lock
+from landbridge_server.store.locks import Lock
 from landbridge_wire.errors import ArmError
+
+TYPE = locks.TYPE
+"""The type of locks in lower case."""
 
 LEVELS = ("CanNotDelete", "ReadOnly")
 _SUFFIX = "/providers/" + TYPE

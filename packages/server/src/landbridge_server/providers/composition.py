@@ -17,9 +17,11 @@ from landbridge_server.arm.registry import Provider, Registry
 from landbridge_server.arm.resource_type import TypeInfo
 from landbridge_server.arm.sealing import Sealer
 from landbridge_server.config import Endpoints as Addresses
-from landbridge_server.providers import provider_operations
+from landbridge_server.providers import features, provider_operations
 from landbridge_server.providers.access_reading import ClassicAdministrators, DenyAssignments, Permissions
 from landbridge_server.providers.authorization import RoleAssignments
+from landbridge_server.providers.guest_configuration.assignments import Assignments
+from landbridge_server.providers.guest_configuration.reports import Reports
 from landbridge_server.providers.hybrid_compute import catalogue
 from landbridge_server.providers.hybrid_compute.catalogue import Catalogue
 from landbridge_server.providers.hybrid_compute.extensions import Extensions
@@ -28,7 +30,11 @@ from landbridge_server.providers.hybrid_compute.machines import Machines, Presen
 from landbridge_server.providers.hybrid_compute.network_profile import NetworkProfile
 from landbridge_server.providers.hybrid_compute.run_commands import RunCommands
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
-from landbridge_server.providers.hybrid_connectivity.endpoints import Endpoints, RelayCredentials
+from landbridge_server.providers.hybrid_connectivity.endpoints import (
+    SSH_UNDER_LOCK,
+    Endpoints,
+    RelayCredentials,
+)
 from landbridge_server.providers.hybrid_connectivity.service_configurations import ServiceConfigurations
 from landbridge_server.providers.locks import Locks
 from landbridge_server.providers.moves import Moved, Moves
@@ -116,8 +122,14 @@ class ResourceManager:
                 Provider(
                     "Microsoft.HybridConnectivity",
                     (Endpoints(lambda: self.engine, relay, addresses), ServiceConfigurations()),
+                    features=(SSH_UNDER_LOCK,),
                 ),
-                Provider("Microsoft.GuestConfiguration", ()),
+                Provider(
+                    features.NAMESPACE,
+                    tuple(_Named(one, features.NAMESPACE, features.API_VERSIONS) for one in features.TYPES),
+                    free=True,
+                ),
+                Provider("Microsoft.GuestConfiguration", (Assignments(sealer), Reports())),
             ]
         )
         self.engine = Engine(db, self.registry, locations, clock, base)
@@ -128,6 +140,7 @@ class ResourceManager:
             **Subscriptions(db, access, locations).routes(),
             **ProviderList(db, self.registry, access, locations, clock).routes(),
             **groups.routes(),
+            **features.Features(db, self.registry, access, clock).routes(),
             **TagNames(db, access).routes(),
             **Moves(self.engine, access, results, on_moved).routes(),
             **results.routes(),

@@ -9,12 +9,13 @@ creating one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from landbridge_server.arm import refusals, shape
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.documents import decode
 from landbridge_server.arm.engine import Engine
+from landbridge_server.arm.registry import Feature
 from landbridge_server.arm.resource_type import Action, Kind, Reference, ResourceType, Write
 from landbridge_server.arm.shape import Choice
 from landbridge_server.config import Endpoints as Addresses
@@ -29,6 +30,15 @@ from landbridge_wire.errors import ArmError
 VERSIONS = ("2027-01-01", "2024-12-01", "2023-03-15", "2021-10-06-preview")
 MACHINE = "microsoft.hybridcompute/machines"
 SHORTEST, LONGEST = 600, 10800
+
+
+SSH_UNDER_LOCK = Feature(
+    "SshUnderReadOnlyLock",
+    "SSH to machines under a ReadOnly lock",
+    "Callers may open sessions to machines that a ReadOnly lock keeps from changes.",
+    "2026-11-21T00:00:00Z",
+)
+"""A session changes the machine, not the resource: a subscription can have its locks mean only the latter."""
 
 
 class RelayCredentials(Protocol):
@@ -71,6 +81,10 @@ class Endpoints(ResourceType):
         self.engine = engine
         self.relay = relay
         self.addresses = addresses
+
+    unlocked_by: ClassVar[Mapping[str, str]] = {
+        "listCredentials": f"{defaults.NAMESPACE}/{SSH_UNDER_LOCK.name}"
+    }
 
     @property
     def actions(self) -> Mapping[str, Action]:
