@@ -73,6 +73,9 @@ def every_request(registry):
                 path = f"{GROUP}/providers/Microsoft.HybridCompute/machines/{name}/networkProfile"
             elif kind.full_type.startswith("Microsoft.HybridCompute/machines/"):
                 path = f"{MACHINE}/{kind.type.partition('/')[2]}/{name}"
+            elif kind.full_type.startswith("Microsoft.GuestConfiguration/"):
+                tail = f"/reports/{name}" if kind.type.endswith("/reports") else ""
+                path = f"{MACHINE}/providers/{kind.full_type.removesuffix('/reports')}/{name}{tail}"
             elif kind.type == "endpoints":
                 path = f"{MACHINE}/providers/{kind.full_type}/{'default' if name == 'web1' else name}"
             elif kind.type == "endpoints/serviceConfigurations":

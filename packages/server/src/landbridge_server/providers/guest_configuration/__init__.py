@@ -1,0 +1,1 @@
+"""``Microsoft.GuestConfiguration``: what a machine's settings are to be, and how it says they are."""
