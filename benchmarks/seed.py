@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, or_, select
 
 from landbridge_server.arm.grants import grant
 from landbridge_server.arm.roles import READER
+from landbridge_server.fleet import facts
 from landbridge_server.store.database import Database
 from landbridge_server.store.schema import machines, presence, principals, resources, role_assignments
 
@@ -61,8 +62,8 @@ def seed(url: str, count: int) -> None:
     db = Database(url)
     try:
         with db.writing() as connection:
-            update = machines.update().values(facts=json.dumps(FACTS, sort_keys=True), facts_digest=DIGEST)
-            connection.execute(update)
+            for (key,) in connection.execute(select(machines.c.machine_key)).all():
+                facts.keep(connection, key, json.dumps(FACTS, sort_keys=True), DIGEST)
             _grant_reader(connection)
             _copy(connection, count)
     finally:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from landbridge_server.store import machines, principals, role_assignments
+from landbridge_server.fleet import facts as stored_facts
+from landbridge_server.store import machines, principals, resources, role_assignments
 from landbridge_server.testing import ControlPlane
 
 MACHINE = "resourceGroups/demo/providers/Microsoft.HybridCompute/machines/web1"
@@ -179,7 +180,7 @@ async def test_what_the_agent_reports_is_shown_and_cannot_replace_what_was_decid
         "clientPublicKey": "stolen",
     }
     with cloud.plane.db.writing() as connection:
-        machines.set_facts(connection, key_of(machine), json.dumps(facts), "digest")
+        stored_facts.keep(connection, key_of(machine), json.dumps(facts), "digest")
     for answer in (await arm("GET", MACHINE), await arm("GET", "providers/Microsoft.HybridCompute/machines")):
         body = answer.json()
         properties = (body["value"][0] if "value" in body else body)["properties"]
@@ -187,6 +188,38 @@ async def test_what_the_agent_reports_is_shown_and_cannot_replace_what_was_decid
         assert properties["osProfile"] == {"computerName": "web1"}
         assert (properties["vmId"], properties["clientPublicKey"]) == (VM_ID, "MFkw")
         assert properties["status"] == "AwaitingConnection"
+
+
+async def shown_twice(arm):
+    """Return the properties of the machine as GET and as the list show them, which must be one."""
+    alone = (await arm("GET", MACHINE)).json()
+    listed = (await arm("GET", "providers/Microsoft.HybridCompute/machines")).json()["value"]
+    assert listed == [alone]
+    return alone["properties"]
+
+
+async def test_what_the_agent_reports_stays_shown_after_the_next_write(arm, machine, cloud):
+    with cloud.plane.db.writing() as connection:
+        stored_facts.keep(connection, key_of(machine), '{"osName":"linux"}', "digest")
+    location = {"locationData": {"name": "Bremen"}}
+    changed = (await arm("PATCH", MACHINE, {"properties": location})).json()["properties"]
+    assert (changed["osName"], changed["locationData"]["name"]) == ("linux", "Bremen")
+    assert await shown_twice(arm) == changed
+
+
+async def test_a_shown_form_that_is_missing_or_too_old_is_made_anew(arm, machine, cloud):
+    key = key_of(machine)
+    with cloud.plane.db.writing() as connection:
+        stored_facts.keep(connection, key, '{"osName":"linux"}', "digest")
+        stored = resources.get(connection, key)
+        document = stored.document.replace('"MFkw"', '"MFkx"')
+        resources.put(connection, stored._replace(document=document, etag='"new"'), {}, is_new=False)
+    assert (await shown_twice(arm))["clientPublicKey"] == "MFkx"
+    with cloud.plane.db.writing() as connection:  # as rows are that an older version wrote
+        stored = resources.get(connection, key)
+        resources.put(connection, stored._replace(shown=None, shown_etag=None), {}, is_new=False)
+    properties = await shown_twice(arm)
+    assert (properties["clientPublicKey"], properties["osName"]) == ("MFkx", "linux")
 
 
 async def test_the_status_is_that_of_the_moment(arm, machine, cloud):

@@ -95,8 +95,10 @@ def row(
     old: Stored | None = None,
     *,
     tracked: bool = False,
+    shown: bytes | None = None,
 ) -> Stored:
-    """Return the row of an envelope, with a fresh ETag."""
+    """Return the row of an envelope, with a fresh ETag; ``shown``: its shown form, if it has one."""
+    etag = etags.new()
     return Stored(
         key=own.key,
         resource_id=own.text,
@@ -108,9 +110,11 @@ def row(
         tracked=tracked,
         location=names.location_key(document.get("location", "")),
         document=msgspec.json.encode(document).decode(),
-        etag=etags.new(),
+        etag=etag,
         created_at=old.created_at if old else now,
         changed_at=now,
+        shown=shown,
+        shown_etag=etag if shown is not None else None,
     )
 
 

@@ -193,10 +193,17 @@ class Engine:
             return _Written(kind.updated, given.old, operation)
         document["systemData"] = documents.system_data(given.call.caller, now, before)
         tracked = kind.kind in (Kind.TRACKED, Kind.TRACKED_CHILD)
+        shown = kind.shown(connection, place.key, document) if kind.keeps_shown else None
         stored = documents.row(
-            place.id, place.parent_key, kind.key, document, now, given.old, tracked=tracked
+            place.id, place.parent_key, kind.key, document, now, given.old, tracked=tracked, shown=shown
         )
-        resources.put(connection, stored, documents.tags_of(document), is_new=given.old is None)
+        resources.put(
+            connection,
+            stored,
+            documents.tags_of(document),
+            is_new=given.old is None,
+            old_tags=documents.tags_of(before) if before is not None else None,
+        )
         return _Written(kind.created if given.old is None else kind.updated, stored, operation)
 
     def shown(self, key: str) -> bytes | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
-from landbridge_server.arm import filters, paging
+from landbridge_server.arm import filters, paging, shown
 from landbridge_server.arm.access import Access
 from landbridge_server.arm.call import Answer, Call, encode
 from landbridge_server.arm.documents import iso
 from landbridge_server.arm.engine import Engine, check_group, check_parent
 from landbridge_server.arm.names import location_key
 from landbridge_server.arm.resource_type import Kind, Reference, ResourceType
-from landbridge_server.store import resources
+from landbridge_server.store import queries
 from landbridge_server.store.database import Connection
 from landbridge_server.store.resources import Query, Stored, Tag
 from landbridge_wire import arm_id
@@ -52,15 +53,19 @@ _decode_summary = msgspec.json.Decoder(_Summary).decode
 _decode_state = msgspec.json.Decoder(_State).decode
 
 
-def _summary(stored: Stored, expand: frozenset[str]) -> bytes:
-    shown = _decode_summary(stored.document)
+_SUMMARIZED = ("key", "document", "created_at", "changed_at")
+
+
+def _summary(row: tuple[str, str, float, float], expand: frozenset[str]) -> bytes:
+    _key, document, created_at, changed_at = row
+    summary = _decode_summary(document)
     if "createdtime" in expand:
-        shown.createdTime = iso(stored.created_at)
+        summary.createdTime = iso(created_at)
     if "changedtime" in expand:
-        shown.changedTime = iso(stored.changed_at)
+        summary.changedTime = iso(changed_at)
     if "provisioningstate" in expand:
-        shown.provisioningState = _decode_state(stored.document).properties.provisioningState
-    return encode(shown)
+        summary.provisioningState = _decode_state(document).properties.provisioningState
+    return encode(summary)
 
 
 def restrict(query: Query, text: str) -> Query:
@@ -133,7 +138,7 @@ class Reading:
             parent_key="" if across else reference.parent_key,
             within=within,
         )
-        return self.pages(connection, call, query, lambda rows: kind.render(connection, rows))
+        return self.of_kind(connection, call, kind, query)
 
     def everything(self, connection: Connection, call: Call, scope: str, query: Query) -> Answer:
         """Answer 200 with a page of the tracked resources of a subscription or a group, of all types."""
@@ -143,14 +148,30 @@ class Reading:
         )
         query = restrict(query, call.query.get("$filter", ""))
         expand = frozenset(call.query.get("$expand", "").replace(" ", "").lower().split(","))
-        return self.pages(connection, call, query, lambda rows: [_summary(row, expand) for row in rows])
+        rows, link = self._page(connection, call, query, _SUMMARIZED)
+        return paging.page([_summary(row, expand) for row in rows], link)
+
+    def of_kind(self, connection: Connection, call: Call, kind: ResourceType, query: Query) -> Answer:
+        """Answer 200 with the page that the call asks for, of resources of one type."""
+        if kind.keeps_shown:
+            rows, link = self._page(connection, call, query, shown.COLUMNS)
+            return paging.joined(shown.page(kind, connection, rows), link)
+        rows, link = self._page(connection, call, query, ("key", "document"))
+        return paging.joined(",".join([row[1] for row in rows]).encode(), link)
 
     def pages(self, connection: Connection, call: Call, query: Query, render: _Render) -> Answer:
-        """Answer 200 with the page that the call asks for."""
+        """Answer 200 with the page that the call asks for, of what ``render`` makes of whole rows."""
+        rows, link = self._page(connection, call, query, Stored._fields)
+        return paging.page(render([Stored._make(row) for row in rows]), link)
+
+    def _page(
+        self, connection: Connection, call: Call, query: Query, columns: tuple[str, ...]
+    ) -> tuple[list[Any], str]:
+        """Return the rows of a page and the link to the next one; the first column is the key."""
         limit = paging.size(call.query)
         query = replace(query, after=paging.after(call.query), limit=limit + 1)
-        rows = resources.find(connection, query)
-        more = len(rows) > limit
-        rows = rows[:limit]
-        link = paging.next_link(call, self.base, rows[-1].key) if more else ""
-        return paging.page(render(rows), link)
+        rows = queries.rows(connection, columns, query)
+        if len(rows) <= limit:
+            return rows, ""
+        del rows[limit:]
+        return rows, paging.next_link(call, self.base, rows[-1][0])

@@ -60,10 +60,10 @@ def next_link(call: Call, base: str, last: str) -> str:
 
 def page(items: Sequence[bytes], link: str = "") -> Answer:
     """Return a list whose items are JSON already; no ``nextLink`` at the end, never an empty one."""
-    # One join: a page may have megabytes, and each further + would copy them.
-    tail = b'],"nextLink":"' + link.encode() + b'"}' if link else b"]}"
-    if not items:
-        return Answer(200, b'{"value":[' + tail)
-    first, last = b'{"value":[' + items[0], items[-1] + tail
-    body = b",".join([first, *items[1:-1], last]) if len(items) > 1 else first + tail
-    return Answer(200, body)
+    return joined(b",".join(items), link)
+
+
+def joined(items: bytes, link: str = "") -> Answer:
+    """Return a list whose items are JSON with commas in between already."""
+    end = b'],"nextLink":"' + link.encode() + b'"}' if link else b"]}"
+    return Answer(200, b"".join([b'{"value":[', items, end]))  # one join: there may be megabytes

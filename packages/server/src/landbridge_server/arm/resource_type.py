@@ -233,12 +233,12 @@ class ResourceType(TypeInfo):
     def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
         """Take part in the transaction of a removal; only called when ``removal_matters``."""
 
-    def shown(self, connection: Connection, key: str, document: Document) -> shown.Halves:
-        """Return the JSON of a resource, cut where the computed members go; kept with each write."""
+    def shown(self, connection: Connection, key: str, document: Document) -> bytes:
+        """Return the JSON of a resource without its end, to be kept until something of it changes."""
         raise NotImplementedError
 
-    def computed(self, keys: Sequence[str]) -> list[str]:
-        """Return the members that are computed now, as JSON with a comma before each."""
+    def computed(self, keys: Sequence[str]) -> list[bytes]:
+        """Return the end of the JSON of each of these resources, with what is computed now."""
         raise NotImplementedError
 
     def render(self, connection: Connection, rows: Sequence[Stored]) -> list[bytes]:

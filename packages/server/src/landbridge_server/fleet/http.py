@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from landbridge_server.arm import access
 from landbridge_server.arm.call import decode_object
 from landbridge_server.config import Endpoints
+from landbridge_server.fleet import facts as stored_facts
 from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.presence import Presence
 from landbridge_server.identity.caller import Caller
@@ -147,7 +148,7 @@ class FleetHttp:
             raise ArmError("RequestEntityTooLarge", f"Facts are limited to {FACTS_LIMIT} bytes.")
         digest = agent_api.facts_digest(facts)
         await self.db.write(
-            lambda connection: machines.set_facts(connection, caller.resource_key, text, digest)
+            lambda connection: stored_facts.keep(connection, caller.resource_key, text, digest)
         )
         return Response(status_code=204)
 

@@ -37,6 +37,7 @@ class Prepared:
         compiled: Any = statement.compile(dialect=sqlite.dialect())
         self._text = str(compiled)
         self._order = tuple(compiled.positiontup or ())
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._elsewhere = ""
         # What SQLAlchemy made a parameter by itself, such as the offset that SQLite's limit brings.
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
@@ -45,8 +46,10 @@ class Prepared:
         """Run it and return all rows."""
         if self._constants:
             parameters = self._constants | dict(parameters)
+        if self._constants:
+            parameters = {**self._constants, **parameters}
         if connection.dialect.name != "sqlite":
-            return list(connection.exec_driver_sql(self._words(), parameters))
+            return list(connection.exec_driver_sql(self._words(), dict(parameters)))
         driver: Any = connection.connection.dbapi_connection
         found: list[Any] = driver.execute(self._text, [parameters[name] for name in self._order]).fetchall()
         return found
@@ -70,6 +73,8 @@ class Prepared:
         Raises:
             sqlalchemy.exc.IntegrityError: the database forbids a change.
         """
+        if self._constants:
+            parameters = [{**self._constants, **one} for one in parameters]
         if connection.dialect.name != "sqlite":
             connection.exec_driver_sql(self._words(), list(parameters))
             return

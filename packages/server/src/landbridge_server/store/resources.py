@@ -6,21 +6,23 @@ walked in the order of the key, so that the last key of a page is where the next
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
 
+from landbridge_server.store import queries
 from landbridge_server.store.prepared import Prepared
+from landbridge_server.store.queries import Query as Query
+from landbridge_server.store.queries import Tag as Tag
 from landbridge_server.store.schema import resource_tags, resources
 
 
 class Stored(NamedTuple):
     """One row. ``document`` is the JSON envelope as last written; times are unix seconds.
 
-    ``shown`` is what readers see, where that is more: ``arm.shown`` makes it, and knows by the
-    ETag when it is older than the document.
+    ``shown`` is what readers see, where that is more (``arm.shown``), made from the document
+    that had ``shown_etag``.
     """
 
     key: str
@@ -36,51 +38,14 @@ class Stored(NamedTuple):
     etag: str
     created_at: float
     changed_at: float
-    shown: str | None = None
+    shown: bytes | None = None
+    shown_etag: str | None = None
 
-
-class Tag(NamedTuple):
-    """A condition on tags: the name without case, and the value, or any value."""
-
-    name: str
-    value: str | None = None
-
-
-@dataclass(frozen=True)
-class Query:
-    """Which resources a list holds. Empty members do not restrict; all others must hold.
-
-    ``equal`` and ``unequal`` compare columns with lower-case values; ``within`` are keys of
-    groups and resources: the resource must be one of them, or in one; ``after`` is the last
-    key already seen.
-    """
-
-    subscription_id: str = ""
-    group_key: str = ""
-    type_key: str = ""
-    parent_key: str = ""
-    tracked: bool = False
-    below: str = ""
-    equal: tuple[tuple[str, str], ...] = ()
-    unequal: tuple[tuple[str, str], ...] = ()
-    contains: tuple[tuple[str, str], ...] = ()
-    tags: tuple[Tag, ...] = ()
-    within: tuple[str, ...] | None = None
-    after: str = ""
-    limit: int = 1000
-
-
-FILTERABLE = {
-    "group": resources.c.group_key,
-    "type": resources.c.type_key,
-    "name": resources.c.name_key,
-    "location": resources.c.location,
-}
 
 _GET = Prepared(select(resources).where(resources.c.key == bindparam("key")))
 _INSERT = Prepared(resources.insert())
 # What else a row has follows from its key. Not to write it spares all indices.
-_CHANGING = ("resource_id", "location", "document", "etag", "changed_at", "shown")
+_CHANGING = ("resource_id", "location", "document", "etag", "changed_at", "shown", "shown_etag")
 _UPDATE = Prepared(
     update(resources)
     .where(resources.c.key == bindparam("old_key"))
@@ -94,7 +59,9 @@ _REMOVE_TAG = Prepared(
     )
 )
 _SET_SHOWN = Prepared(
-    update(resources).where(resources.c.key == bindparam("old_key")).values(shown=bindparam("new_shown"))
+    update(resources)
+    .where(resources.c.key == bindparam("old_key"))
+    .values(shown=bindparam("new_shown"), shown_etag=resources.c.etag)
 )
 _EXISTS = Prepared(select(resources.c.key).where(resources.c.key == bindparam("key")))
 
@@ -134,7 +101,7 @@ def put(
     _put_tags(connection, row.key, tags, old_tags)
 
 
-def set_shown(connection: Connection, key: str, shown: str) -> None:
+def set_shown(connection: Connection, key: str, shown: bytes) -> None:
     """Replace what readers see of a resource; the resource itself has not changed."""
     _SET_SHOWN.run(connection, {"old_key": key, "new_shown": shown})
 
@@ -166,56 +133,9 @@ def _at_or_below(key: str) -> ColumnElement[bool]:
     return or_(resources.c.key == key, _below(resources.c.key, key))
 
 
-def _in_scopes(scopes: Sequence[str]) -> ColumnElement[bool]:
-    """Return whether a row of a list is one of the scopes, or in a group that is one.
-
-    As lists of values, because there may be thousands. A scope in the middle, such as a
-    parent, needs no mention: whoever may read there is allowed the whole list below it.
-    """
-    groups = [scope.split("/")[4] for scope in scopes if scope.count("/") == 4]
-    return or_(resources.c.group_key.in_(groups), resources.c.key.in_(scopes))
-
-
-def _tagged(tag: Tag) -> ColumnElement[bool]:
-    query = select(resource_tags.c.resource_key).where(
-        resource_tags.c.resource_key == resources.c.key, resource_tags.c.name_key == tag.name.lower()
-    )
-    if tag.value is not None:
-        query = query.where(resource_tags.c.value == tag.value)
-    return query.exists()
-
-
-def _conditions(query: Query) -> Iterable[ColumnElement[bool]]:
-    for column, value in (
-        (resources.c.subscription_id, query.subscription_id),
-        (resources.c.group_key, query.group_key),
-        (resources.c.type_key, query.type_key),
-        (resources.c.parent_key, query.parent_key),
-    ):
-        if value:
-            yield column == value
-    if query.tracked:
-        yield resources.c.tracked.is_(True)
-    if query.below:
-        yield _below(resources.c.key, query.below)
-    yield from (FILTERABLE[name] == value for name, value in query.equal)
-    yield from (FILTERABLE[name] != value for name, value in query.unequal)
-    yield from (FILTERABLE[name].contains(value, autoescape=True) for name, value in query.contains)
-    yield from (_tagged(tag) for tag in query.tags)
-    if query.within is not None:
-        yield _in_scopes(query.within)
-    if query.after:
-        yield resources.c.key > query.after
-
-
-def _select(query: Query) -> Select[Any]:
-    statement = select(resources).where(*_conditions(query))
-    return statement.order_by(resources.c.key).limit(query.limit)
-
-
 def find(connection: Connection, query: Query) -> list[Stored]:
     """Return a page of resources in the order of their keys."""
-    return [Stored._make(row) for row in connection.execute(_select(query)).all()]
+    return [Stored._make(row) for row in queries.rows(connection, Stored._fields, query)]
 
 
 def below(connection: Connection, key: str, types: Sequence[str] = ()) -> list[Stored]:

@@ -6,7 +6,19 @@ neighbour, because ARM compares names without case and gives back the caller's c
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata = MetaData()
 
@@ -150,7 +162,8 @@ resources = Table(
     Column("etag", NAME, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
-    Column("shown", Text),  # what readers see, where that is more than the document: arm/shown.py
+    Column("shown", LargeBinary),  # JSON that readers see, where that is more than the document
+    Column("shown_etag", NAME),  # of the document that it was made from; another one: it is too old
     # Every list is a walk along one of these, in the order of the last column: a page costs
     # the same wherever it lies.
     Index("resources_by_group", "subscription_id", "group_key", "type_key", "key"),

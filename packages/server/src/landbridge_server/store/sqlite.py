@@ -14,6 +14,9 @@ from landbridge_server.store.postgresql import StoreUnavailable
 BUSY_MILLISECONDS = 5000
 """How long a statement waits for another process that holds the file."""
 
+CACHE_KIBIBYTES = 32 * 1024
+"""The most that a connection keeps of the file in memory: several long pages of machines."""
+
 _REASONS = {
     sqlite3.SQLITE_BUSY: "another process has locked it",
     sqlite3.SQLITE_LOCKED: "another process has locked it",
@@ -47,6 +50,7 @@ def _configure(dbapi_connection: object, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        f"cache_size=-{CACHE_KIBIBYTES}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -1,8 +1,7 @@
 """``Microsoft.HybridCompute/machines``: a resource and, once it enrols, the agent behind it.
 
-The resource holds what its writers decide. What the agent reports lies beside it in the
-``machines`` table and wins when both have a member: a machine knows best what it is. The
-status is computed when somebody reads.
+The resource holds what its writers decide. What the agent reports lies beside it and is
+shown with it (``fleet.facts``). The status is computed when somebody reads.
 
 A creation makes, in the same transaction: the managed identity, the agent's row, and the
 endpoint with its SSH configuration, so that ``listCredentials`` answers at once.
@@ -13,7 +12,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -22,9 +21,10 @@ from landbridge_server.arm import names, refusals, shape, work
 from landbridge_server.arm.documents import decode
 from landbridge_server.arm.resource_type import Action, Document, Effects, Kind, ResourceType, Write
 from landbridge_server.arm.shape import ANY, Choice, Text
+from landbridge_server.fleet import facts
 from landbridge_server.identity import directory
-from landbridge_server.providers.hybrid_compute.on_machine import children
 from landbridge_server.providers.hybrid_compute.machine_actions import NOT_OFFERED
+from landbridge_server.providers.hybrid_compute.on_machine import children
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity import defaults
 from landbridge_server.store import machines, role_assignments, subscriptions
@@ -71,34 +71,6 @@ WRITABLE: dict[str, Any] = {
     "mssqlDiscovered": str,
 }
 
-# What the agent reports. Anything else that it sends is kept, but not shown.
-REPORTED = frozenset(
-    {
-        "adFqdn",
-        "agentConfiguration",
-        "agentVersion",
-        "cloudMetadata",
-        "detectedProperties",
-        "dnsFqdn",
-        "domainName",
-        "firmwareProfile",
-        "hardwareProfile",
-        "machineFqdn",
-        "mssqlDiscovered",
-        "networkProfile",
-        "osEdition",
-        "osName",
-        "osSku",
-        "osType",
-        "osVersion",
-        "serviceStatuses",
-        "storageProfile",
-        "vmUuid",
-    }
-)
-
-_RAW = dict[str, msgspec.Raw]
-_decode = msgspec.json.Decoder(_RAW).decode
 _encode = msgspec.json.encode
 
 
@@ -108,11 +80,6 @@ class Machines(ResourceType):
     namespace = "Microsoft.HybridCompute"
     type = "machines"
     api_versions = VERSIONS
-    @property
-    def not_offered(self) -> Mapping[str, str]:
-        """Patches."""
-        return NOT_OFFERED
-
     kind = Kind.TRACKED
     created = 200  # the documents declare 200 only
     updated = 200
@@ -120,6 +87,7 @@ class Machines(ResourceType):
     name_rule = "A machine's name has 1 to 54 letters, digits, '-', '_' or '.'."
     members = ("kind",)
     removal_matters = True
+    keeps_shown = True
 
     def __init__(
         self,
@@ -138,6 +106,11 @@ class Machines(ResourceType):
     def actions(self) -> Mapping[str, Action]:
         """What can be asked of a machine as a whole."""
         return self._actions
+
+    @property
+    def not_offered(self) -> Mapping[str, str]:
+        """Patches."""
+        return NOT_OFFERED
 
     def put(self, write: Write) -> dict[str, Any]:
         """Return the writable properties; vmId and key stay when they are not given again."""
@@ -212,40 +185,23 @@ class Machines(ResourceType):
         document["properties"]["extensions"] = [_instance_view(one) for one in found]
         return _encode(document)
 
-    def render(self, connection: Connection, rows: Sequence[Stored]) -> list[bytes]:
-        """Return the machines with what their agents reported, and their status now."""
-        if len(rows) == 1:
-            found = machines.get(connection, rows[0].key)
-            facts = {found.machine_key: found.facts} if found else {}
-        else:
-            facts = machines.facts_of(connection, [row.key for row in rows])
-        return [self._shown(row, facts.get(row.key, "{}")) for row in rows]
+    def shown(self, connection: Connection, key: str, document: Document) -> bytes:
+        """Return a machine with what its agent reported, up to its status."""
+        machine = machines.get(connection, key)
+        return facts.merged(document, machine.facts if machine else facts.NOTHING)
 
-    def _shown(self, row: Stored, facts: str) -> bytes:
-        document: dict[str, Any] = _decode(row.document)
-        properties: dict[str, Any] = _decode(document["properties"])
-        reported = _decode(facts)
-        written = properties.get("osProfile")
-        properties.update({name: value for name, value in reported.items() if name in REPORTED})
-        if "osProfile" in reported:
-            properties["osProfile"] = _os_profile(reported["osProfile"], written)
-        status, since = self.presence(row.key)
-        properties["status"] = status
-        if since:
-            properties["lastStatusChange"] = since
-        properties["displayName"] = document["name"]
-        document["properties"] = properties
-        return _encode(document)
+    def computed(self, keys: Sequence[str]) -> list[bytes]:
+        """Return the status of machines, which comes last."""
+        return [_status(*one) for one in map(self.presence, keys)]
+
+
+@lru_cache(maxsize=4096)
+def _status(status: str, since: str) -> bytes:
+    changed = f',"lastStatusChange":"{since}"' if since else ""
+    return f',"status":"{status}"{changed}}}}}'.encode()
 
 
 def _instance_view(extension: Document) -> Any:
     properties = extension["properties"]
     shown = {name: properties[name] for name in ("type", "typeHandlerVersion") if name in properties}
     return properties.get("instanceView") or {"name": extension["name"], **shown}
-
-
-def _os_profile(unverified_report: msgspec.Raw, written: msgspec.Raw | None) -> dict[str, Any]:
-    reported = msgspec.json.decode(unverified_report)
-    name = reported.get("computerName") if isinstance(reported, dict) else None
-    profile: dict[str, Any] = msgspec.json.decode(written) if written is not None else {}
-    return profile | ({"computerName": name} if isinstance(name, str) else {})

@@ -1,0 +1,159 @@
+"""Lists of resources: which rows, in the order of their keys, a page at a time.
+
+The statement of a page depends on which conditions there are, not on their values: each is
+put into words once and kept. Only a list of scopes, which may hold thousands, is put into
+words anew every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select
+
+from landbridge_server.store.prepared import Prepared
+from landbridge_server.store.schema import resource_tags, resources
+
+
+class Tag(NamedTuple):
+    """A condition on tags: the name without case, and the value, or any value."""
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which resources a list holds. Empty members do not restrict; all others must hold.
+
+    ``equal`` and ``unequal`` compare columns with lower-case values; ``within`` are keys of
+    groups and resources: the resource must be one of them, or in one; ``after`` is the last
+    key already seen.
+    """
+
+    subscription_id: str = ""
+    group_key: str = ""
+    type_key: str = ""
+    parent_key: str = ""
+    tracked: bool = False
+    below: str = ""
+    equal: tuple[tuple[str, str], ...] = ()
+    unequal: tuple[tuple[str, str], ...] = ()
+    contains: tuple[tuple[str, str], ...] = ()
+    tags: tuple[Tag, ...] = ()
+    within: tuple[str, ...] | None = None
+    after: str = ""
+    limit: int = 1000
+
+
+FILTERABLE = {"group": "group_key", "type": "type_key", "name": "name_key", "location": "location"}
+"""The words of ``equal``, ``unequal`` and ``contains``, and their columns."""
+
+
+class _Part(NamedTuple):
+    """One condition without its values."""
+
+    kind: str
+    column: str = ""
+    values: int = 1
+
+
+def _pattern(text: str) -> str:
+    escaped = text.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{escaped}%"
+
+
+def _parts(query: Query) -> Iterator[tuple[_Part, tuple[str, ...]]]:
+    for name in ("subscription_id", "group_key", "type_key", "parent_key"):
+        value = getattr(query, name)
+        if value:
+            yield _Part("=", name), (value,)
+    if query.tracked:
+        yield _Part("tracked", values=0), ()
+    if query.below:
+        # "0" follows "/": the range holds exactly the keys that begin with the key and "/".
+        yield _Part("between", values=2), (query.below + "/", query.below + "0")
+    for name, value in query.equal:
+        yield _Part("=", FILTERABLE[name]), (value,)
+    for name, value in query.unequal:
+        yield _Part("!=", FILTERABLE[name]), (value,)
+    for name, value in query.contains:
+        yield _Part("like", FILTERABLE[name]), (_pattern(value),)
+    for tag in query.tags:
+        given = (tag.name.lower(),) if tag.value is None else (tag.name.lower(), tag.value)
+        yield _Part("tag", values=len(given)), given
+    if query.after:
+        yield _Part("after"), (query.after,)
+
+
+def _condition(part: _Part, names: Sequence[str]) -> ColumnElement[bool]:
+    bound: list[ColumnElement[Any]] = [bindparam(name) for name in names]
+    key = resources.c.key
+    match part.kind:
+        case "tracked":
+            return resources.c.tracked.is_(True)
+        case "between":
+            return (key > bound[0]) & (key < bound[1])
+        case "after":
+            return key > bound[0]
+        case "=":
+            return resources.c[part.column] == bound[0]
+        case "!=":
+            return resources.c[part.column] != bound[0]
+        case "like":
+            return resources.c[part.column].like(bound[0], escape="/")
+    carried = select(resource_tags.c.resource_key).where(
+        resource_tags.c.resource_key == key, resource_tags.c.name_key == bound[0]
+    )
+    if part.values > 1:
+        carried = carried.where(resource_tags.c.value == bound[1])
+    return carried.exists()
+
+
+SHOWN = "shown now"
+"""Not a column, but ``shown`` while it is as new as the document, and NULL otherwise."""
+
+_SHOWN_NOW = case((resources.c.shown_etag == resources.c.etag, resources.c.shown))
+
+
+def _statement(columns: Sequence[str], parts: Sequence[_Part]) -> Select[Any]:
+    wanted = [_SHOWN_NOW if name == SHOWN else resources.c[name] for name in columns]
+    statement, at = select(*wanted), 0
+    for part in parts:
+        names = [f"value{number}" for number in range(at, at + part.values)]
+        statement, at = statement.where(_condition(part, names)), at + part.values
+    return statement.order_by(resources.c.key).limit(bindparam("most"))
+
+
+@lru_cache(maxsize=256)
+def _prepared(columns: tuple[str, ...], parts: tuple[_Part, ...]) -> Prepared:
+    return Prepared(_statement(columns, parts))
+
+
+def _in_scopes(scopes: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether a row of a list is one of the scopes, or in a group that is one.
+
+    As lists of values, because there may be thousands. A scope in the middle, such as a
+    parent, needs no mention: whoever may read there is allowed the whole list below it.
+    """
+    groups = [scope.split("/")[4] for scope in scopes if scope.count("/") == 4]
+    return or_(resources.c.group_key.in_(groups), resources.c.key.in_(scopes))
+
+
+def rows(connection: Connection, columns: tuple[str, ...], query: Query) -> list[Any]:
+    """Return these columns of a page of resources, or ``SHOWN``, in the order of their keys.
+
+    Booleans may come as 0 and 1.
+    """
+    found = list(_parts(query))
+    values = [value for _, some in found for value in some]
+    parameters: dict[str, Any] = {f"value{number}": value for number, value in enumerate(values)}
+    parameters["most"] = query.limit
+    parts = tuple(part for part, _ in found)
+    if query.within is None:
+        return _prepared(columns, parts).rows(connection, parameters)
+    statement = _statement(columns, parts).where(_in_scopes(query.within))
+    return list(connection.execute(statement, parameters))
