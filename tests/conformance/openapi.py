@@ -152,6 +152,12 @@ class Operation:
         """The schema of the request's body; empty when it has none."""
         return next((one["schema"] for one in self.parameters if one.get("in") == "body"), {})
 
+    @property
+    def answer_schema(self) -> dict[str, Any]:
+        """The schema of the answer when all went well; empty when it has none."""
+        declared = [self.content["responses"][str(one)] for one in sorted(self.statuses)]
+        return next((one["schema"] for one in map(self.document.resolved, declared) if "schema" in one), {})
+
 
 class Document:
     """One document; ``name`` is its path below the folder."""
@@ -210,6 +216,17 @@ class Document:
                     yield from self.writable(inner, one, f"{path}/{name}")
         elif value is not None:
             yield path, value
+
+    def declares(self, schema: dict[str, Any], path: str) -> bool:
+        """Say whether a schema has what stands at a path; one without members has everything."""
+        for name in path.strip("/").split("/"):
+            members = self._members(self.resolved(schema))
+            if not members:
+                return True
+            if name not in members:
+                return False
+            schema = members[name]
+        return True
 
     def _members(self, schema: dict[str, Any]) -> dict[str, Any]:
         members: dict[str, Any] = {}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from landbridge_server.providers.hybrid_compute import catalogue
 from tests.conformance.openapi import Operation
 from tests.conformance.substitution import HOST, Names, Request
 from tests.conformance.world import READER, World
@@ -39,6 +40,10 @@ RECIPES: dict[str, tuple[str, Any]] = {
         },
     ),
     "microsoft.authorization/locks": ("2016-09-01", {"properties": {"level": "CanNotDelete"}}),
+    "microsoft.features/featureproviders/subscriptionfeatureregistrations": (
+        "2021-07-01",
+        {"properties": {}},
+    ),
     "microsoft.resources/tags": ("2021-04-01", {"properties": {"tags": {"stage": "test"}}}),
 }
 CUSTOM_ROLE = {
@@ -79,7 +84,7 @@ class Prerequisites:
         if text.startswith("Microsoft.Features"):
             await self._features()
         if operation.name.startswith("ExtensionMetadata_"):
-            await self._extensions()
+            self._extensions()
         if "roleAssignments" in operation.template or "roleAssignmentId" in operation.template:
             await self._group()
             made = await self._put("microsoft.hybridcompute/machines", self.names.host)
@@ -156,14 +161,11 @@ class Prerequisites:
         if value:
             self.names.feature = tuple(value[0]["name"].split("/"))
 
-    async def _extensions(self) -> None:
-        found = await self.world.send(
-            "GET",
-            f"{self.names.under}/providers/Microsoft.HybridCompute/locations/eastus/publishers",
-            version="2024-07-10",
-        )
-        self.names.extension = ("microsoft.azure.monitor", "azuremonitorlinuxagent", "1.9.1")
-        del found
+    def _extensions(self) -> None:
+        """Name an extension that this cloud ships; without any, what the example names is asked for."""
+        shipped = catalogue.SHIPPED
+        named = ("microsoft.azure.monitor", "azuremonitorlinuxagent", "1.9.1")
+        self.names.extension = tuple(shipped[0]) if shipped else named
 
     async def host(self, request: Request) -> None:
         """Make the machine that stands for any resource."""
@@ -176,6 +178,15 @@ class Prerequisites:
         """Make the machine that moves, and the group that it moves to."""
         await self.host(request)
         await self.world.need(f"{self.names.within}-target", {"location": "eastus"}, "2021-04-01")
+
+    async def feature(self, request: Request) -> None:
+        """Register a feature, so that the lists of registrations hold one."""
+        space, name = self.names.feature
+        await self._put(
+            "microsoft.features/featureproviders/subscriptionfeatureregistrations",
+            f"{self.names.under}/providers/Microsoft.Features/featureProviders/{space}"
+            f"/subscriptionFeatureRegistrations/{name}",
+        )
 
     async def tag(self, request: Request) -> None:
         """Make the tag name that a request supposes, and the value where it removes one."""
@@ -199,6 +210,8 @@ Special = Callable[[Prerequisites, Request], Awaitable[None]]
 SPECIAL: dict[str, Special] = {
     "Resources_MoveResources": Prerequisites.target,
     "Resources_ValidateMoveResources": Prerequisites.target,
+    "SubscriptionFeatureRegistrations_ListBySubscription": Prerequisites.feature,
+    "SubscriptionFeatureRegistrations_ListAllBySubscription": Prerequisites.feature,
     "Tags_CreateOrUpdateValue": Prerequisites.tag,
     "Tags_DeleteValue": Prerequisites.tag,
     "Tags_Delete": Prerequisites.tag,

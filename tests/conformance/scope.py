@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 DOCUMENTS = (
     "Microsoft.HybridCompute/2022-11-10/HybridCompute.json",
@@ -38,26 +39,44 @@ DOCUMENTS = (
 LEFT_OUT = re.compile(r"Deployment|ExportTemplate", re.IGNORECASE)
 """Operations that are not in scope at all: deployments, and the export of a template for one."""
 
-NOT_OFFERED: tuple[tuple[str, str], ...] = (
-    (r"HybridCompute/.*/privateLinkScopes\.json ", "private link scopes are not registered"),
-    (r" License", "licenses are not registered"),
-    (r" GuestConfigurationAssignment(Report)?s(VMSS)?_(?!RGList|SubscriptionList)", "no virtual machines"),
-    (r" GuestConfigurationConnectedVMware", "no VMware machines"),
-    (r" Subscriptions_CheckZonePeers", "no availability zones"),
-    (r" GlobalAdministrator_ElevateAccess", "no directory roles that could be elevated"),
-    (r" ResourceLinks_", "resource links are not registered"),
-    (r" Providers_RegisterAtManagementGroupScope", "no management groups"),
+
+@dataclass(frozen=True)
+class Absent:
+    """Something that is not offered: an expression that finds it, the reason, how it is refused."""
+
+    pattern: str
+    reason: str
+    codes: tuple[str, ...] = ("InvalidResourceType", "InvalidResourceNamespace")
+
+
+NO_PARENT = ("ParentResourceNotFound", "InvalidResourceNamespace")
+"""How something below a resource is refused whose own type is not there."""
+
+NOT_OFFERED = (
+    Absent(r"HybridCompute/.*/privateLinkScopes\.json ", "private link scopes are not registered"),
+    Absent(r" License", "licenses are not registered"),
+    Absent(
+        r" GuestConfigurationAssignment(Report)?s(VMSS)?_(?!RGList|SubscriptionList)",
+        "no virtual machines",
+        NO_PARENT,
+    ),
+    Absent(r" GuestConfigurationConnectedVMware", "no VMware machines", NO_PARENT),
+    Absent(r" Machines_(Assess|Install)Patches", "no agent deals with the patches of its system"),
+    Absent(r" Endpoints_ListIngressGatewayCredentials", "no ingress gateway"),
+    Absent(r" Endpoints_ListManagedProxyDetails", "no managed proxy"),
+    Absent(r"Microsoft\.Insights/", "no activity log so far"),
+    Absent(r" Subscriptions_CheckZonePeers", "no availability zones"),
+    Absent(r" GlobalAdministrator_ElevateAccess", "no directory roles that could be elevated"),
+    Absent(r" ResourceLinks_", "resource links are not registered"),
+    Absent(r" Providers_RegisterAtManagementGroupScope", "no management groups"),
 )
-"""What answers InvalidResourceType: an expression over ``document operation``, and the reason."""
-
-REFUSALS = ("InvalidResourceType", "InvalidResourceNamespace")
-"""How a type that is not offered is refused; the second where not even its namespace is there."""
+"""By ``document operation``. The namespace is refused where not even that is there."""
 
 
-def not_offered(document: str, operation: str) -> str:
-    """Return why an operation is not offered; empty when it is."""
+def not_offered(document: str, operation: str) -> Absent | None:
+    """Return why an operation is not offered; None when it is."""
     name = f"{document} {operation}"
-    return next((reason for pattern, reason in NOT_OFFERED if re.search(pattern, name)), "")
+    return next((one for one in NOT_OFFERED if re.search(one.pattern, name)), None)
 
 
 RECORDED = ("connectedmachine", "guestconfig", "azcli/resource")
@@ -117,13 +136,14 @@ def left_out(recording: str) -> str:
     return next((reason for pattern, reason in RECORDINGS_LEFT_OUT if re.search(pattern, name)), "")
 
 
-def not_offered_path(path: str) -> str:
-    """Return why a recorded path is not offered; empty when it is."""
-    return next((reason for pattern, reason in _PATHS if re.search(pattern, path, re.IGNORECASE)), "")
-
-
-_PATHS = (
-    (r"/Microsoft\.HybridCompute/licenses", "licenses are not registered"),
-    (r"/Microsoft\.HybridCompute/.*privateLinkScopes", "private link scopes are not registered"),
-    (r"/virtualMachines/.*GuestConfiguration/", "no virtual machines"),
+PATHS_NOT_OFFERED = (
+    Absent(r"/Microsoft\.HybridCompute/licenses", "licenses are not registered"),
+    Absent(r"/Microsoft\.HybridCompute/.*privateLinkScopes", "private link scopes are not registered"),
+    Absent(r"/virtualMachines/.*GuestConfiguration/", "no virtual machines", NO_PARENT),
 )
+"""By recorded path."""
+
+
+def not_offered_path(path: str) -> Absent | None:
+    """Return why a recorded path is not offered; None when it is."""
+    return next((one for one in PATHS_NOT_OFFERED if re.search(one.pattern, path, re.IGNORECASE)), None)

@@ -58,9 +58,18 @@ class World:
         self._outside: list[tuple[str, str]] = []
 
     async def send(
-        self, method: str, path: str, body: Any = None, version: str = "2022-09-01", **query: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        version: str = "2022-09-01",
+        operation: openapi.Operation | None = None,
+        **query: str,
     ) -> Answered:
-        """Send one request; what its document says against the answer is added to ``faults``."""
+        """Send one request; what its document says against the answer is added to ``faults``.
+
+        The document is the one of ``operation``, or the one that has a route for the request.
+        """
         target = quote(f"/{path.lstrip('/')}", safe="/:@$&'()*+,;=~-._")
         answer = await self.cloud.client.request(
             method,
@@ -70,7 +79,7 @@ class World:
             headers={"authorization": f"Bearer {self.token}", "accept": "application/json"},
         )
         found = Answered(answer.status_code, answer.headers, _json(answer))
-        self._hold(method, path, version, found)
+        self._hold(operation or openapi.matching(method, path, version), found)
         return found
 
     async def read(self, url: str) -> Answered:
@@ -105,15 +114,14 @@ class World:
             return True
         return status.lower() in ("succeeded", "failed", "canceled")
 
-    def _hold(self, method: str, path: str, version: str, answer: Answered) -> None:
-        operation = openapi.matching(method, path, version)
+    def _hold(self, operation: openapi.Operation | None, answer: Answered) -> None:
         if operation is None:
             return
         if answer.status < 300 and answer.status not in operation.statuses | {204}:
             declared = sorted(operation.statuses)
-            self.faults.append(f"{method} {operation.name} answers {answer}, declared are {declared}")
+            self.faults.append(f"{operation.name} answers {answer}, declared are {declared}")
         if answer.status >= 500:
-            self.faults.append(f"{method} {operation.name} answers {answer}")
+            self.faults.append(f"{operation.name} answers {answer}")
         if answer.status < 300 or "default" in operation.content["responses"]:
             found = operation.faults(answer.status, answer.body)
             self.faults += [f"{operation.name} {answer.status}: {one}" for one in found[:3]]
