@@ -159,6 +159,7 @@ class ControlPlane:
             on_removed=[self._machine_removed],
             on_moved=[self._machine_moved],
             wake_deletions=deletions.wake,
+            requests_per_second=self.config.requests_per_second,
         )
         self.arm = self.resources.http
         self._delete_groups_task = DeleteGroups(self.db, self.resources.registry, self.clock)

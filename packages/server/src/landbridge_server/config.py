@@ -120,6 +120,8 @@ class Config:
     audiences: tuple[str, ...] = ()
     store: str = field(default="", repr=False)  # may hold a password
     node_url: str = ""
+    requests_per_second: float = 1000.0
+    """What one caller may read from the resource manager; 0: as much as it likes."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is opened."""
@@ -135,6 +137,8 @@ class Config:
             parse_address(self.relay_host)
         if self.node_url:
             _origin(self.node_url)
+        if not 0 <= self.requests_per_second < float("inf"):
+            raise ConfigError("--requests-per-second is a number from 0, which means no limit.")
 
     @property
     def database_url(self) -> str:

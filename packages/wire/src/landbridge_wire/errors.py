@@ -73,7 +73,9 @@ STATUS: dict[str, int] = {
     "ScopeLocked": 409,
     "ServiceUnavailable": 503,
     "SubscriptionNotFound": 404,
+    "SubscriptionRequestsThrottled": 429,
     "TenantNotFound": 404,
+    "TenantRequestsThrottled": 429,
     "TooManyRequests": 429,
     "TooManyTags": 400,
     "UnmatchedPrincipalType": 400,
@@ -84,7 +86,8 @@ STATUS: dict[str, int] = {
 class ArmError(Exception):
     """A refusal in ARM's own words.
 
-    ``challenge`` is the WWW-Authenticate value of a 401; ``internal`` is for the log only.
+    ``challenge`` is the WWW-Authenticate value of a 401; ``internal`` is for the log only;
+    ``retry_after`` are the seconds after which to try again, 0 where nobody knows.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class ArmError(Exception):
         internal: str = "",
         challenge: str = "",
         cause: str = "gateway",
+        retry_after: int = 0,
     ) -> None:
         """Refuse with ``code``, which must be in ``STATUS``."""
         super().__init__(message)
@@ -108,6 +112,7 @@ class ArmError(Exception):
         self.internal = internal
         self.challenge = challenge
         self.cause = cause
+        self.retry_after = retry_after
 
     def to_json(self) -> dict[str, Any]:
         """Return the inner error object: code, message and, where given, target and details."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from landbridge_server.arm.batch import Batch
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.cloud_metadata import metadata
 from landbridge_server.arm.dispatch import Dispatch
+from landbridge_server.arm.query import parsed_query
+from landbridge_server.arm.throttle import Throttle
 from landbridge_server.config import Endpoints
 
 JSON = (b"content-type", b"application/json; charset=utf-8")
@@ -22,10 +23,7 @@ BODILESS = frozenset({204, 304})
 @lru_cache(maxsize=1024)
 def query_of(raw: bytes) -> Mapping[str, str]:
     """Return the query with lower-case names; of a name given twice, the first."""
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=None):
-        query.setdefault(name.lower(), value)
-    return MappingProxyType(query)
+    return parsed_query(raw.decode("latin-1"))
 
 
 class ArmResponse(Response):
@@ -51,21 +49,35 @@ class ArmHttp:
 
     METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
-    def __init__(self, dispatch: Dispatch) -> None:
-        """Take what answers."""
+    def __init__(self, dispatch: Dispatch, throttle: Throttle, base: str) -> None:
+        """Take what answers; ``base`` is the address under which clients see it."""
         self.dispatch = dispatch
+        self.throttle = throttle
+        self.batches = Batch(dispatch, throttle, base)
 
     async def handle(self, request: Request) -> Response:
         """Answer one authenticated request; ``request.state.caller`` is who asks."""
-        call = Call(
-            method=request.method,
-            path=request.scope["landbridge.path"],
-            query=query_of(request.scope["query_string"]),
-            headers=request.headers,
-            caller=request.state.caller,
-            read_body=request.body,
-        )
-        return ArmResponse(await self.dispatch.answer(call))
+        call = _call(request)
+        headers = self.throttle.take(call.caller, call.method, call.path)
+        response = ArmResponse(await self.dispatch.answer(call))
+        for name, value in headers.items():
+            response.raw_headers.append((name.encode(), value.encode()))
+        return response
+
+    async def batch(self, request: Request) -> Response:
+        """Answer the requests of a batch; each counts, the batch itself does not."""
+        return ArmResponse(await self.batches.answer(_call(request)))
+
+
+def _call(request: Request) -> Call:
+    return Call(
+        method=request.method,
+        path=request.scope["landbridge.path"],
+        query=query_of(request.scope["query_string"]),
+        headers=request.headers,
+        caller=request.state.caller,
+        read_body=request.body,
+    )
 
 
 class CloudMetadataHttp:

@@ -70,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a further accepted token audience (repeatable)",
     )
     parser.add_argument(
+        "--requests-per-second",
+        type=float,
+        default=Config.requests_per_second,
+        metavar="N",
+        help="requests of one caller: reads, and half as many writes and deletes (default: 1000; 0: any)",
+    )
+    parser.add_argument(
         "--log-level", choices=("debug", "info", "warning"), default="info", help="default: info"
     )
 
@@ -95,6 +102,7 @@ def config_of(options: argparse.Namespace) -> Config:
         audiences=tuple(options.audience),
         store=_store(options),
         node_url=options.node_url,
+        requests_per_second=options.requests_per_second,
     )
 
 

@@ -22,7 +22,7 @@ def arm_error(error: ArmError) -> Response:
     if error.challenge:
         headers["www-authenticate"] = error.challenge
     if error.status in (429, 503):
-        headers["retry-after"] = "5"
+        headers["retry-after"] = str(error.retry_after or 5)
     return JSONResponse(envelope(error), error.status, headers)
 
 

@@ -58,6 +58,7 @@ def table(parts: Parts) -> Table:
         "/providers": resources,
         "/providers" + REST: resources,
         "/tenants": resources,
+        "/batch": {"POST": Endpoint(parts.arm.batch, arm)},
         "/metadata/endpoints": {
             "GET": Endpoint(parts.metadata.handle, Public("clients discover a cloud before they sign in"))
         },

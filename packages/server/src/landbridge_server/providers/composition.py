@@ -16,6 +16,7 @@ from landbridge_server.arm.operations import Operations
 from landbridge_server.arm.registry import Provider, Registry
 from landbridge_server.arm.resource_type import TypeInfo
 from landbridge_server.arm.sealing import Sealer
+from landbridge_server.arm.throttle import Throttle
 from landbridge_server.config import Endpoints as Addresses
 from landbridge_server.providers import features, provider_operations
 from landbridge_server.providers.access_reading import ClassicAdministrators, DenyAssignments, Permissions
@@ -78,12 +79,14 @@ class ResourceManager:
         on_removed: Sequence[Removed] = (),
         on_moved: Sequence[Moved] = (),
         wake_deletions: Callable[[], None] = lambda: None,
+        requests_per_second: float = 0.0,
     ) -> None:
         """Put the parts together.
 
         ``presence`` says a machine's status and since when; ``sealer`` keeps what only machines
         may read; ``on_removed`` hear of each machine
-        that is gone, after the commit; ``wake_deletions`` wakes ``reconcile.delete_groups``.
+        that is gone, after the commit; ``wake_deletions`` wakes ``reconcile.delete_groups``;
+        ``requests_per_second`` is what one caller may read, 0: as many as it likes.
         """
         group = ResourceGroup()
         base = addresses.resource_manager
@@ -148,4 +151,4 @@ class ResourceManager:
             **provider_operations.ProviderOperations(lambda: self.registry).routes(),
         }
         self.dispatch = Dispatch(self.registry, self.engine, reading, access, routes, addresses.login)
-        self.http = ArmHttp(self.dispatch)
+        self.http = ArmHttp(self.dispatch, Throttle(requests_per_second, clock), base)
