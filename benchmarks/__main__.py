@@ -40,6 +40,12 @@ def _fleet(store: str, effort: Effort) -> list[Table]:
     return tables(store, effort)
 
 
+def _deletion(store: str, effort: Effort) -> list[Table]:
+    from benchmarks.deletion import tables
+
+    return tables(store, effort)
+
+
 def _growth(store: str, effort: Effort) -> list[Table]:
     from benchmarks.growth import tables
 
@@ -51,6 +57,7 @@ TABLES: dict[str, Callable[[str, Effort], list[Table]]] = {
     "agent": _agent,
     "requests": _requests,
     "fleet": _fleet,
+    "deletion": _deletion,
     "growth": _growth,
 }
 
@@ -60,7 +67,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=tuple(TABLES), help="one table (repeatable)")
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean little")
     parser.add_argument(
-        "--store", default="sqlite", help="sqlite (default) or the URL of an empty PostgreSQL database"
+        "--store",
+        default="sqlite",
+        help="sqlite (default), postgresql (one is started), or the URL of an empty database of yours",
     )
     return parser.parse_args(arguments)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,20 +16,46 @@ from typing import Any, Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from benchmarks.seed import NAME, seed
+from benchmarks.seed import NAME, RACK_NAME, seed
 from landbridge_server.config import Address, Config
+from postgresql_server import PostgreSql, started
 from running import ENVIRONMENT, GROUP, MACHINES, PROGRAMS, ControlPlane, short_folder
 
 VERSION = "2024-07-10"
 SQLITE = "sqlite"
+POSTGRESQL = "postgresql"
+
+_opened = ExitStack()
+atexit.register(_opened.close)
+
+
+@cache
+def _server() -> PostgreSql:
+    """Return a PostgreSQL of our own, started once.
+
+    Raises:
+        RuntimeError: Debian's packages of it are not installed.
+    """
+    server = _opened.enter_context(started())
+    if server is None:
+        raise RuntimeError("PostgreSQL is not installed: apt-get install postgresql")
+    return server
+
+
+def _new_database() -> str:
+    return _opened.enter_context(_server().database())
 
 
 class Cloud(ControlPlane):
     """A control plane with ``machines`` machines in one resource group, ready and serving."""
 
     def __init__(self, store: str, machines: int) -> None:
-        """Start it, fill it, and start it again; ``store`` is ``sqlite`` or a URL."""
-        self.store = store
+        """Start it, fill it, and start it again.
+
+        ``store`` is ``sqlite``, the URL of an empty database, or ``postgresql`` for a new
+        database of a server that is started, and stopped again, with the benchmarks.
+        """
+        self.store = _new_database() if store == POSTGRESQL else store
         self.machines = machines
         self.key = ec.generate_private_key(ec.SECP256R1())
         super().__init__(short_folder())
@@ -114,7 +143,7 @@ def machine_body(tag: str = "one", key: ec.EllipticCurvePrivateKey | None = None
     return {
         "location": "local",
         "identity": {"type": "SystemAssigned"},
-        "tags": {"benchmark": tag, "city": "Bremen", "owner": "platform"},
+        "tags": {"benchmark": tag, "city": "Bremen", "owner": "platform", "rack": RACK_NAME % 0},
         "properties": {
             "locationData": {"name": "Bremen", "city": "Bremen", "countryOrRegion": "Germany"},
             "clientPublicKey": public_text(public),

@@ -24,7 +24,9 @@ class Effort:
     repeats: int
 
 
-FULL = Effort(rounds=3, seconds=4.0, mebibytes=256, agents=10_000, sizes=(10, 1_000, 100_000), repeats=21)
+FULL = Effort(
+    rounds=3, seconds=4.0, mebibytes=256, agents=10_000, sizes=(10, 1_000, 10_000, 100_000), repeats=21
+)
 QUICK = Effort(rounds=1, seconds=1.0, mebibytes=64, agents=500, sizes=(10, 1_000), repeats=5)
 
 

@@ -17,9 +17,18 @@ from landbridge_server.arm.grants import grant
 from landbridge_server.arm.roles import READER
 from landbridge_server.fleet import facts
 from landbridge_server.store.database import Database
-from landbridge_server.store.schema import machines, presence, principals, resources, role_assignments
+from landbridge_server.store.schema import (
+    machines,
+    presence,
+    principals,
+    resource_tags,
+    resources,
+    role_assignments,
+)
 
 NAME = "machine-%07d"
+RACK_NAME = "rack-%04d"
+RACK = 1_000
 BATCH = 2_000
 
 FACTS = {
@@ -58,7 +67,10 @@ DIGEST = "benchmark"
 
 
 def seed(url: str, count: int) -> None:
-    """Let the store at ``url`` hold ``count`` machines; the first one must be there."""
+    """Let the store at ``url`` hold ``count`` machines; the first one must be there.
+
+    They are tagged by racks of a thousand, or of all when they are fewer.
+    """
     db = Database(url)
     try:
         with db.writing() as connection:
@@ -101,10 +113,11 @@ def _copy(connection: Connection, count: int) -> None:
     own = connection.execute(select(principals).where(principals.c.resource_key.is_not(None))).one()
     vm_id = connection.execute(select(machines.c.vm_id)).scalar_one()
     guids = [own.object_id, own.app_id, vm_id]
+    racks = max(1, count // RACK)
     for start in range(1, count, BATCH):
         numbers = range(start, min(start + BATCH, count))
         for table, rows in templates:
-            made = [row for number in numbers for row in _copies(rows, number, guids)]
+            made = [row for number in numbers for row in _copies(rows, number, number % racks, guids)]
             if made:
                 connection.execute(table.insert(), made)
 
@@ -113,6 +126,7 @@ def _templates(connection: Connection) -> list[tuple[Table, list[dict[str, Any]]
     name = NAME % 0
     wanted = (
         (resources, resources.c.key.contains(name)),
+        (resource_tags, resource_tags.c.resource_key.contains(name)),
         (principals, principals.c.resource_key.is_not(None)),
         (machines, machines.c.machine_key.contains(name)),
         (presence, presence.c.machine_key.contains(name)),
@@ -124,15 +138,18 @@ def _templates(connection: Connection) -> list[tuple[Table, list[dict[str, Any]]
     ]
 
 
-def _copies(rows: list[dict[str, Any]], number: int, guids: list[str]) -> Iterator[dict[str, Any]]:
-    pairs = [(NAME % 0, NAME % number)]
+def _copies(rows: list[dict[str, Any]], number: int, rack: int, guids: list[str]) -> Iterator[dict[str, Any]]:
+    pairs = [(NAME % 0, NAME % number), (RACK_NAME % 0, RACK_NAME % rack)]
     space = uuid.UUID(int=number)
     pairs += [(guid, str(uuid.uuid5(space, guid))) for guid in guids]
     for row in rows:
-        copy = dict(row)
-        for column, value in row.items():
-            if isinstance(value, str) and len(value) >= len(NAME % 0):
-                for old, new in pairs:
-                    value = value.replace(old, new)
-                copy[column] = value
-        yield copy
+        yield {column: _renamed(value, pairs) for column, value in row.items()}
+
+
+def _renamed(value: Any, pairs: list[tuple[str, str]]) -> Any:
+    if isinstance(value, bytes):
+        return _renamed(value.decode(), pairs).encode()
+    if isinstance(value, str) and len(value) >= len(RACK_NAME % 0):
+        for old, new in pairs:
+            value = value.replace(old, new)
+    return value
