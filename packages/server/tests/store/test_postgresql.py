@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
 import postgresql_server
+from balancer import Balancer
 from landbridge_server.store import postgresql as pg
 from landbridge_server.store import settings
 from landbridge_server.store.database import Database, StoreUnavailable
@@ -104,6 +106,65 @@ async def test_the_store_comes_back_after_a_restart_of_the_server():
                     except StoreUnavailable:
                         await asyncio.sleep(0.05)
             db.close()
+
+
+@pytest.fixture
+def silent(postgresql):
+    """A database behind a load balancer that can fall silent."""
+    balancer = Balancer()
+    balancer.targets = [postgresql.port]
+    with postgresql.database(postgresql_server.TEMPLATE) as url:
+        name = url.split("?")[0].rpartition("/")[2]
+        url = postgresql.url_over_tcp(name).replace(f":{postgresql.port}/", f":{balancer.port}/")
+        db = Database(url)
+        yield db, balancer
+        balancer.close()
+        db.close()
+
+
+def name_of(connection):
+    return settings.get(connection, "name")
+
+
+@pytest.mark.timeout(60)
+async def test_a_server_that_is_silent_is_not_waited_for_for_ever(silent):
+    db, balancer = silent
+    await db.write(lambda connection: settings.put(connection, "name", "value"))
+    assert db.read(name_of) == "value"
+    balancer.freeze()
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="did not answer within 1 seconds"):
+        db.read(name_of)
+    print(f"the first read stopped everything for {time.monotonic() - began:.2f} s")
+    began = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(StoreUnavailable):
+            db.read(name_of)
+    print(f"100 more were refused in {time.monotonic() - began:.4f} s")
+    with pytest.raises(StoreUnavailable):
+        await db.write(name_of)
+    with pytest.raises(StoreUnavailable):
+        await db.read_aside(name_of)
+    balancer.thaw()
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                assert db.read(name_of) == "value"
+                assert await db.write(name_of) == "value"
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.timeout(60)
+async def test_a_write_to_a_server_that_is_silent_ends_and_is_not_believed(silent, monkeypatch):
+    db, balancer = silent
+    monkeypatch.setattr(pg, "WRITE_MS", 200)
+    monkeypatch.setattr(pg, "PATIENCE", 0.3)
+    await db.write(name_of)
+    balancer.freeze()
+    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.5 seconds"):
+        await db.write(lambda connection: settings.put(connection, "name", "lost"))
 
 
 async def test_a_read_goes_on_over_a_connection_that_the_server_has_ended(postgresql):

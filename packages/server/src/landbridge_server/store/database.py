@@ -44,6 +44,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 PROBE_SECONDS = 0.25
 """How often a database that was lost is tried."""
 
+MOMENT = 0.25
+"""Seconds that a read waits for a new connection, as after a restart of the database."""
+
 
 class Database:
     """The open store. ``work`` functions take a connection and must not keep it.
@@ -58,6 +61,7 @@ class Database:
         """Other nodes may use this database at the same time."""
         self.engine = postgresql.writer(url) if self.shared else sqlite.open_engine(url)
         self._readable = postgresql.reader(url) if self.shared else self.engine
+        self._aside = self._readable.execution_options(landbridge_aside=True)
         self._writable = self.engine.execution_options(landbridge_write=True)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._reader = SqliteReader(self.engine)
@@ -97,6 +101,8 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that commits at the end, or rolls back."""
+        if self._lost is not None:
+            raise StoreUnavailable(str(self._lost))
         try:
             with self._explained(), self._writable.begin() as connection:
                 yield connection
@@ -126,7 +132,7 @@ class Database:
             with self.reading() as connection:
                 return work(connection)
         except StoreUnavailable as error:
-            if not error.lost or not self._reachable():
+            if not error.lost or not self._reachable(error):
                 raise
         with self.reading() as connection:
             return work(connection)
@@ -160,7 +166,9 @@ class Database:
         """Run a long read on another thread, so that the event loop goes on."""
 
         def run() -> T:
-            with self.reading() as connection:
+            if self._lost is not None:
+                raise StoreUnavailable(str(self._lost))
+            with self._explained(), self._aside.connect() as connection:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._poster, run)
@@ -178,30 +186,27 @@ class Database:
         """Return what to raise in place of a driver's error: the same one, if it is no fault of the store."""
         return (postgresql if self.shared else sqlite).explained(error, self.url) or error
 
-    def _reachable(self) -> bool:
-        """Try once to connect; if that fails, refuse reads until a thread has succeeded."""
+    def _reachable(self, error: StoreUnavailable) -> bool:
+        """Refuse reads until a thread has reached the database; say whether that took only a moment."""
         if self._lost is not None:
             return False
-        try:
-            self._try()
-        except StoreUnavailable as error:
-            self._lost = error
-            threading.Thread(target=self._probe, name="store-probe", daemon=True).start()
-            return False
-        return True
+        self._lost = error
+        tried = threading.Event()
+        threading.Thread(target=self._probe, args=(tried,), name="store-probe", daemon=True).start()
+        tried.wait(MOMENT)
+        return self._lost is None
 
-    def _try(self) -> None:
-        with self._explained(), self._readable.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-
-    def _probe(self) -> None:
-        while not self._closed.wait(PROBE_SECONDS):
+    def _probe(self, tried: threading.Event) -> None:
+        while True:
             try:
-                self._try()
+                with self._explained(), self._aside.connect() as connection:
+                    connection.exec_driver_sql("SELECT 1")
             except StoreUnavailable as error:
                 self._lost = error
             else:
                 self._lost = None
+            tried.set()
+            if self._lost is None or self._closed.wait(PROBE_SECONDS):
                 return
 
     def close(self) -> None:

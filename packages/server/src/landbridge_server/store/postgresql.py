@@ -9,8 +9,11 @@ node that dies leaves nothing behind. docs/adr/0005 says why not ``SERIALIZABLE`
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from sqlalchemy import Connection, create_engine, event, make_url
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import URL, Dialect, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
@@ -23,7 +26,10 @@ WRITE_MS = 10_000
 """No statement of a write runs longer, waiting for the writers' lock included."""
 
 READ_MS = 2_000
-"""No statement of a read runs longer: reads run on the event loop."""
+"""No statement of a read runs longer."""
+
+READ_PATIENCE = 1.0
+"""Seconds that a read on the event loop waits for each answer: nothing else goes on meanwhile."""
 
 ABANDONED_MS = 30_000
 """A transaction in which nothing happens for so long is ended by the server."""
@@ -32,6 +38,9 @@ CONNECT_SECONDS = 3
 """How long a connection may take; also how long sent bytes may stay unacknowledged."""
 
 MIGRATION_SECONDS = 300
+
+PATIENCE = 3.0
+"""Seconds beyond the server's own bound that threads wait for its answer."""
 
 
 class StoreUnavailable(Exception):
@@ -74,10 +83,14 @@ def shown(url: str) -> str:
 def reader(url: str) -> Engine:
     """Return the engine for reads: one snapshot for all statements, and nothing can be written.
 
+    They are for the event loop; with the execution option ``landbridge_aside`` for a thread.
+
     Raises:
         StoreUnavailable: the URL cannot be used.
     """
-    return _open(url, READ_MS).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    engine = _open(url, READ_MS)
+    event.listen(engine, "begin", _be_brief)
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def writer(url: str) -> Engine:
@@ -93,9 +106,10 @@ def writer(url: str) -> Engine:
 
 def _open(url: str, statement_ms: int) -> Engine:
     options = f"-c statement_timeout={statement_ms} -c idle_in_transaction_session_timeout={ABANDONED_MS}"
-    return create_engine(
+    engine = create_engine(
         parsed(url),
         poolclass=QueuePool,
+        pool_use_lifo=True,  # after an outage the connection that was tried is the one that is used
         pool_size=2,
         max_overflow=4,
         pool_timeout=5,
@@ -111,12 +125,31 @@ def _open(url: str, statement_ms: int) -> Engine:
             "keepalives_count": 3,
         },
     )
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _connect(_dialect: Dialect, _record: object, words: Sequence[str], options: Mapping[str, Any]) -> object:
+    # Not at the top: only nodes that share a store need the driver.
+    from landbridge_server.store.patient_connection import PatientConnection
+
+    return PatientConnection.connect(*words, **options)
+
+
+def _wait_at_most(connection: Connection, seconds: float) -> None:
+    setattr(connection.connection.dbapi_connection, "patience", seconds)  # noqa: B010 - the driver's type
+
+
+def _be_brief(connection: Connection) -> None:
+    aside = connection.get_execution_options().get("landbridge_aside")
+    _wait_at_most(connection, READ_MS / 1000 + PATIENCE if aside else READ_PATIENCE)
 
 
 def _wait_for_writers(connection: Connection) -> None:
     # READ COMMITTED on purpose: each statement after the lock sees all that was committed before
     # it. A snapshot for the whole transaction would be older than the lock.
     kind = connection.get_execution_options().get("landbridge_write")
+    _wait_at_most(connection, (MIGRATION_SECONDS if kind == "migration" else WRITE_MS / 1000) + PATIENCE)
     if kind == "migration":
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{MIGRATION_SECONDS}s'")
     if kind:
