@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+READ = "Microsoft.HybridCompute/machines/read"
+
+
+def code(answer):
+    return answer.json()["error"]["code"]
+
+
+@pytest.fixture
+async def place(arm):
+    await arm.group()
+    return arm
+
+
+async def test_provider_operations_name_every_action_that_the_types_ask_for(place, cloud):
+    path = "/providers/Microsoft.Authorization/providerOperations"
+    answer = await place("GET", f"{path}/microsoft.hybridcompute?$expand=resourceTypes")
+    shown = answer.json()
+    assert (shown["name"], shown["type"]) == ("Microsoft.HybridCompute", path.removeprefix("/providers/"))
+    machines = next(one for one in shown["resourceTypes"] if one["name"] == "machines")
+    assert {one["name"] for one in machines["operations"]} >= {
+        READ,
+        f"{READ[:-4]}write",
+        f"{READ[:-4]}delete",
+    }
+    listed = (await place("GET", path)).json()["value"]
+    assert shown in listed
+    assert code(await place("GET", f"{path}/Nobody.Knows")) == "InvalidResourceNamespace"
