@@ -53,8 +53,8 @@ def tables(store: str, effort: Effort) -> list[Table]:
         table.rows.append([name, *(number(value) for value in values), ratio(values[-1] / values[0])])
     table.notes = [
         f"A short page is {PAGE} machines at every size, beginning in the middle; long and filtered pages "
-        f"hold {LONG:,} where there are as many, and the tag is that of one rack. Machines that are asked for "
-        f"are spread over all. Heartbeats are those of at most {AGENTS:,} connected agents.",
+        f"hold {LONG:,} where there are as many, and the tag is that of one rack. GETs and PUTs are spread "
+        f"over the fleet. Heartbeats are those of at most {AGENTS:,} connected agents.",
         "Every machine has a role assignment of its own; the caller's lies at the root.",
         *(f"{name}: p50 {_waits(one)} ms at {' / '.join(sizes)} machines." for name, one in waits.items()),
     ]
