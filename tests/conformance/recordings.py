@@ -166,7 +166,7 @@ class _Replay:
             await self._compare_poll(step, recorded, self.addresses[path])
             return step
         is_stand_in = bool(_NETWORK.search(path) and _STAND_IN.search(own))
-        step.left_out = "" if is_stand_in or "Authorization/locks" in path else _uncounted(path)
+        step.left_out = "" if is_stand_in or "Authorization/locks" in path else _uncounted(own)
         if is_stand_in:
             step.left_out = "a machine stands for the network"
             await self._stand_in(recorded["method"], own)
