@@ -221,7 +221,9 @@ class Engine:
     def _show(self, call: Call, kind: ResourceType, written: _Written) -> Answer:
         if written.operation and kind.accepted:
             return self._accepted(call, kind, written, written.operation)
-        body = self.db.read(lambda connection: kind.render(connection, [written.stored]))[0]
+        body = kind.ready(written.stored)
+        if body is None:
+            body = self.db.read(lambda connection: kind.render(connection, [written.stored]))[0]
         answered = Answer(written.status, body, {"etag": written.stored.etag})
         if written.operation:
             answered.headers |= self._accepted(call, kind, written, written.operation).headers

@@ -243,9 +243,11 @@ class ResourceType(TypeInfo):
 
     def render(self, connection: Connection, rows: Sequence[Stored]) -> list[bytes]:
         """Return the JSON of resources as clients see them now."""
-        if self.keeps_shown:
-            return [shown.one(self, connection, row) for row in rows]
-        return [row.document.encode() for row in rows]
+        return [self.ready(row) or shown.one(self, connection, row) for row in rows]
+
+    def ready(self, stored: Stored) -> bytes | None:
+        """Return the same of one resource where it needs no look at the store, and None otherwise."""
+        return shown.ready(self, stored) if self.keeps_shown else stored.document.encode()
 
 
 class ServedType(TypeInfo):

@@ -39,11 +39,16 @@ class Showing(Protocol):
         """Return the end of the JSON of each of these resources."""
 
 
+def ready(kind: Showing, stored: Stored) -> bytes | None:
+    """Return the JSON of a resource as readers see it now; None when it must be made by ``one``."""
+    if stored.shown is None or stored.shown_etag != stored.etag:
+        return None
+    return stored.shown + kind.computed([stored.key])[0]
+
+
 def one(kind: Showing, connection: Connection, stored: Stored) -> bytes:
-    """Return the JSON of a resource as readers see it now."""
-    kept = stored.shown if stored.shown_etag == stored.etag else None
-    if kept is None:
-        kept = kind.shown(connection, stored.key, _decode(stored.document))
+    """Return the JSON of a resource as readers see it now, whatever is kept."""
+    kept = kind.shown(connection, stored.key, _decode(stored.document))
     return kept + kind.computed([stored.key])[0]
 
 

@@ -29,6 +29,13 @@ _AT = Prepared(
         resources.c.parent_key.in_([bindparam(f"scope{number}") for number in range(_WIDTH)]),
     )
 )
+_ANY = Prepared(
+    select(resources.c.key)
+    .where(
+        resources.c.subscription_id == bindparam("subscription"), resources.c.type_key == bindparam("type")
+    )
+    .limit(1)
+)
 _BELOW = (
     select(*_FOUND)
     .where(
@@ -50,8 +57,11 @@ class Lock(NamedTuple):
 
 
 def at(connection: Connection, scopes: Sequence[str]) -> list[Lock]:
-    """Return the locks at exactly these scopes, which are lower-case ids."""
+    """Return the locks at exactly these scopes, which are lower-case ids of one subscription."""
     found: list[Lock] = []
+    # Most subscriptions have none, and that is quickly seen.
+    if not scopes or _ANY.first(connection, {"subscription": scopes[0].split("/")[2], "type": TYPE}) is None:
+        return found
     for start in range(0, len(scopes), _WIDTH):
         some = scopes[start : start + _WIDTH]
         names: dict[str, Any] = {

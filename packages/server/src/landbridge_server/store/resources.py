@@ -53,6 +53,11 @@ _UPDATE = Prepared(
 )
 _INSERT_TAG = Prepared(resource_tags.insert())
 _REMOVE_TAGS = Prepared(resource_tags.delete().where(resource_tags.c.resource_key == bindparam("key")))
+_UPDATE_TAG = Prepared(
+    update(resource_tags)
+    .where(resource_tags.c.resource_key == bindparam("key"), resource_tags.c.name_key == bindparam("old"))
+    .values(name=bindparam("new_name"), value=bindparam("new_value"))
+)
 _REMOVE_TAG = Prepared(
     resource_tags.delete().where(
         resource_tags.c.resource_key == bindparam("key"), resource_tags.c.name_key == bindparam("name")
@@ -112,16 +117,17 @@ def _put_tags(
     if old is None:
         _REMOVE_TAGS.run(connection, {"key": key})
         old = {}
-    leaving = [name for name, value in old.items() if tags.get(name) != value]
-    if leaving:
-        _REMOVE_TAG.run_all(connection, [{"key": key, "name": name.lower()} for name in leaving])
-    coming = [
-        {"resource_key": key, "name_key": name.lower(), "name": name, "value": value}
-        for name, value in tags.items()
-        if old.get(name) != value
-    ]
-    if coming:
-        _INSERT_TAG.run_all(connection, coming)
+    before = {name.lower() for name in old}
+    after = {name.lower() for name in tags}
+    for name_key in before - after:
+        _REMOVE_TAG.run(connection, {"key": key, "name": name_key})
+    for name, value in tags.items():
+        name_key = name.lower()
+        if name_key not in before:
+            row = {"resource_key": key, "name_key": name_key, "name": name, "value": value}
+            _INSERT_TAG.run(connection, row)
+        elif old.get(name) != value:
+            _UPDATE_TAG.run(connection, {"key": key, "old": name_key, "new_name": name, "new_value": value})
 
 
 def _below(column: ColumnElement[str], key: str) -> ColumnElement[bool]:

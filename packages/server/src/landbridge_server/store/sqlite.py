@@ -51,6 +51,8 @@ def _configure(dbapi_connection: object, _record: object) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         f"cache_size=-{CACHE_KIBIBYTES}",
+        # What a savepoint could have to restore would be written to a file otherwise.
+        "temp_store=MEMORY",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
