@@ -209,6 +209,7 @@ MAY_BE_EMPTY = frozenset(
         "ExtensionMetadata_List",
         "GuestConfigurationHCRPAssignmentReports_List",
         "Providers_ProviderPermissions",
+        "TenantActivityLogs_List",  # what happens to a tenant itself happens in no group
     }
 )
 

@@ -179,6 +179,11 @@ class Prerequisites:
         await self.host(request)
         await self.world.need(f"{self.names.within}-target", {"location": "eastus"}, "2021-04-01")
 
+    async def event(self, request: Request) -> None:
+        """Make something happen in the group, and let it be written down."""
+        await self.host(request)
+        await self.world.cloud.plane.settle()
+
     async def feature(self, request: Request) -> None:
         """Register a feature, so that the lists of registrations hold one."""
         space, name = self.names.feature
@@ -210,6 +215,8 @@ Special = Callable[[Prerequisites, Request], Awaitable[None]]
 SPECIAL: dict[str, Special] = {
     "Resources_MoveResources": Prerequisites.target,
     "Resources_ValidateMoveResources": Prerequisites.target,
+    "ActivityLogs_List": Prerequisites.event,
+    "TenantActivityLogs_List": Prerequisites.event,
     "SubscriptionFeatureRegistrations_ListBySubscription": Prerequisites.feature,
     "SubscriptionFeatureRegistrations_ListAllBySubscription": Prerequisites.feature,
     "Tags_CreateOrUpdateValue": Prerequisites.tag,

@@ -12,9 +12,11 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from landbridge_server.arm.documents import iso
 from tests.conformance.openapi import Example, Operation
 from tests.conformance.world import READER, World
 
+DAY = 86_400.0
 HOST = "host1"
 """The machine that stands for whatever resource an example hangs something on."""
 
@@ -77,11 +79,18 @@ class Names:
         values = {word: self.value(word) for word in words}
         path = re.sub(r"\{([^}]+)\}", lambda found: values[found[1]], template)
         query = {
-            one["name"]: str(self.given[one["name"]])
+            one["name"]: self._query(str(self.given[one["name"]]))
             for one in self.operation.parameters
             if one.get("in") == "query" and one["name"] != "api-version" and one["name"] in self.given
         }
         return Request(self.operation, self.group, path, self.body(), query, values)
+
+    def _query(self, text: str) -> str:
+        """Return a parameter of the query: a filter of events asks for this group, and for today."""
+        now = self.world.cloud.clock.now
+        for word, when in (("ge", now - DAY), ("le", now + DAY)):
+            text = re.sub(rf"(eventTimestamp {word}) '[^']*'", rf"\1 '{iso(when)}'", text)
+        return re.sub(r"(resourceGroupName eq) '[^']*'", rf"\1 '{self.group}'", text)
 
     def value(self, name: str) -> str:
         """Return the value of a parameter of the path."""
