@@ -46,6 +46,7 @@ from landbridge_server.portal.http import PortalHttp
 from landbridge_server.providers.composition import ResourceManager
 from landbridge_server.reconcile.delete_groups import DeleteGroups
 from landbridge_server.reconcile.driver import Driver, Task
+from landbridge_server.reconcile.flush_activity import FlushActivity
 from landbridge_server.reconcile.flush_presence import FlushPresence
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.credentials import RelayCredentials
@@ -60,6 +61,7 @@ logger = logging.getLogger("landbridge")
 
 FLUSH_SECONDS = 0.5
 """Half of a second: other nodes learn of machines from what is flushed."""
+ACTIVITY_SECONDS = 1.0
 BEAT_SECONDS = 1.0
 RECHECK_SECONDS = 1.0
 """Half of the time within which access must end once it was taken away."""
@@ -167,6 +169,11 @@ class ControlPlane:
             [
                 deletions,
                 Task("flush_presence", FlushPresence(self.db, self.presence), FLUSH_SECONDS),
+                Task(
+                    "flush_activity",
+                    FlushActivity(self.db, self.resources.activity, self.clock),
+                    ACTIVITY_SECONDS,
+                ),
                 *(self._node_tasks(self.node) if self.node else ()),
                 Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),
                 Task("renew_certificate", self._renew_certificate, RENEWAL_SECONDS),

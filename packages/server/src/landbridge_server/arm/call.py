@@ -36,6 +36,7 @@ class Call:
     caller: Caller
     read_body: Callable[[], Awaitable[bytes]]
     names: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
 
     @property
     def api_version(self) -> str:

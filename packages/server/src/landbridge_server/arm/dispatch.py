@@ -19,6 +19,7 @@ from functools import lru_cache
 
 from landbridge_server.arm import api_version, features, locks, refusals, registrations
 from landbridge_server.arm.access import Access, decided
+from landbridge_server.arm.activity import READING, Activity
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.engine import Engine
 from landbridge_server.arm.listing import Reading
@@ -46,7 +47,14 @@ class Dispatch:
     """Answers every request to the resource manager."""
 
     def __init__(
-        self, registry: Registry, engine: Engine, reading: Reading, access: Access, routes: Routes, login: str
+        self,
+        registry: Registry,
+        engine: Engine,
+        reading: Reading,
+        access: Access,
+        routes: Routes,
+        login: str,
+        activity: Activity,
     ) -> None:
         """Take the parts; ``routes`` has lower-case patterns, ``login`` the token service's address."""
         self.registry = registry
@@ -54,16 +62,28 @@ class Dispatch:
         self.reading = reading
         self.access = access
         self.login = login
+        self.activity = activity
         self._routes = PathTree(routes)
         self._pages = asyncio.Semaphore(1)
         self._resolve = lru_cache(maxsize=8192)(self._resolved)
 
     async def answer(self, call: Call) -> Answer:
-        """Answer one request.
+        """Answer one request; what was written, or was not to be, goes to the activity log.
 
         Raises:
             ArmError: refused.
         """
+        if call.method in READING:
+            return await self._answered(call)
+        try:
+            answered = await self._answered(call)
+        except ArmError as error:
+            self.activity.note(call, error.status, error)
+            raise
+        self.activity.note(call, answered.status)
+        return answered
+
+    async def _answered(self, call: Call) -> Answer:
         if len(call.path) > PATH_LIMIT:
             raise ArmError("BadRequest", f"The path is longer than {PATH_LIMIT} characters.")
         parts = [part for part in call.path.split("/") if part]

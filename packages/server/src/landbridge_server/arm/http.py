@@ -77,6 +77,7 @@ def _call(request: Request) -> Call:
         headers=request.headers,
         caller=request.state.caller,
         read_body=request.body,
+        request_id=request.scope["landbridge.request_id"],
     )
 
 

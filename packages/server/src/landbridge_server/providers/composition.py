@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from landbridge_server.arm.access import Access
+from landbridge_server.arm.activity import Activity
 from landbridge_server.arm.dispatch import Dispatch, Routes
 from landbridge_server.arm.engine import Engine
 from landbridge_server.arm.http import ArmHttp
@@ -37,6 +38,8 @@ from landbridge_server.providers.hybrid_connectivity.endpoints import (
     RelayCredentials,
 )
 from landbridge_server.providers.hybrid_connectivity.service_configurations import ServiceConfigurations
+from landbridge_server.providers.insights import activity_log
+from landbridge_server.providers.insights.activity_log import ActivityLog
 from landbridge_server.providers.locks import Locks
 from landbridge_server.providers.moves import Moved, Moves
 from landbridge_server.providers.provider_list import ProviderList
@@ -133,6 +136,14 @@ class ResourceManager:
                     free=True,
                 ),
                 Provider("Microsoft.GuestConfiguration", (Assignments(sealer), Reports())),
+                Provider(
+                    activity_log.NAMESPACE,
+                    tuple(
+                        _Named(one, activity_log.NAMESPACE, activity_log.VERSIONS)
+                        for one in activity_log.TYPES
+                    ),
+                    free=True,
+                ),
             ]
         )
         self.engine = Engine(db, self.registry, locations, clock, base)
@@ -148,7 +159,11 @@ class ResourceManager:
             **Moves(self.engine, access, results, on_moved).routes(),
             **results.routes(),
             **Catalogue(access, locations).routes(),
+            **ActivityLog(db, access, base).routes(),
             **provider_operations.ProviderOperations(lambda: self.registry).routes(),
         }
-        self.dispatch = Dispatch(self.registry, self.engine, reading, access, routes, addresses.login)
+        self.activity = Activity(clock)
+        self.dispatch = Dispatch(
+            self.registry, self.engine, reading, access, routes, addresses.login, self.activity
+        )
         self.http = ArmHttp(self.dispatch, Throttle(requests_per_second, clock), base)
