@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam, case, or_, select
 
 from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import resource_tags, resources
@@ -97,20 +97,19 @@ def _condition(part: _Part, names: Sequence[str]) -> ColumnElement[bool]:
             return resources.c.tracked.is_(True)
         case "between":
             return (key > bound[0]) & (key < bound[1])
-        case "after":
-            return key > bound[0]
         case "=":
             return resources.c[part.column] == bound[0]
         case "!=":
             return resources.c[part.column] != bound[0]
         case "like":
             return resources.c[part.column].like(bound[0], escape="/")
-    carried = select(resource_tags.c.resource_key).where(
-        resource_tags.c.resource_key == key, resource_tags.c.name_key == bound[0]
-    )
-    if part.values > 1:
-        carried = carried.where(resource_tags.c.value == bound[1])
-    return carried.exists()
+    other = resource_tags.alias()
+    return select(other.c.resource_key).where(other.c.resource_key == key, *_tag(part, names, other)).exists()
+
+
+def _tag(part: _Part, names: Sequence[str], tags: FromClause = resource_tags) -> list[ColumnElement[bool]]:
+    wanted = [tags.c.name_key == bindparam(names[0])]
+    return wanted if part.values == 1 else [*wanted, tags.c.value == bindparam(names[1])]
 
 
 SHOWN = "shown now"
@@ -121,11 +120,19 @@ _SHOWN_NOW = case((resources.c.shown_etag == resources.c.etag, resources.c.shown
 
 def _statement(columns: Sequence[str], parts: Sequence[_Part]) -> Select[Any]:
     wanted = [_SHOWN_NOW if name == SHOWN else resources.c[name] for name in columns]
-    statement, at = select(*wanted), 0
+    statement, at, order = select(*wanted), 0, resources.c.key
     for part in parts:
         names = [f"value{number}" for number in range(at, at + part.values)]
-        statement, at = statement.where(_condition(part, names)), at + part.values
-    return statement.order_by(resources.c.key).limit(bindparam("most"))
+        at += part.values
+        if part.kind == "tag" and order is resources.c.key:
+            # Those who carry the tag are few, and their rows lie in the order of the page.
+            order = resource_tags.c.resource_key
+            statement = statement.where(order == resources.c.key, *_tag(part, names))
+        elif part.kind == "after":
+            statement = statement.where(order > bindparam(names[0]))
+        else:
+            statement = statement.where(_condition(part, names))
+    return statement.order_by(order).limit(bindparam("most"))
 
 
 @lru_cache(maxsize=256)

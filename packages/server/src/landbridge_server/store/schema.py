@@ -110,6 +110,25 @@ device_codes = Table(
     Column("interval_seconds", Integer, nullable=False),
 )
 
+# Assertions of machines that were used and may not be used again.
+used_assertions = Table(
+    "used_assertions",
+    metadata,
+    Column("owner", NAME, primary_key=True),  # object id
+    Column("assertion_hash", NAME, primary_key=True),  # SHA-256 (hex) of its 'jti'
+    Column("ends_at", Float, nullable=False, index=True),
+)
+
+# How often a name was tried at a sign-in; rows live for minutes.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("name_hash", NAME, primary_key=True),  # SHA-256 (hex) of kind and name
+    Column("started_at", Float, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("ends_at", Float, nullable=False, index=True),
+)
+
 role_assignments = Table(
     "role_assignments",
     metadata,
@@ -182,6 +201,7 @@ resource_tags = Table(
     Column("name", NAME, nullable=False),
     Column("value", NAME, nullable=False),
     Index("resource_tags_by_name", "name_key", "value", "resource_key"),
+    Index("resource_tags_by_name_alone", "name_key", "resource_key"),
 )
 
 provider_registrations = Table(
