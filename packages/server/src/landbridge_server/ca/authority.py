@@ -7,7 +7,6 @@ place and everything goes on; it must come back before the issuing certificate e
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from landbridge_server.ca import profiles
@@ -60,7 +59,7 @@ class Issued:
 
 def thumbprint(certificate: x509.Certificate) -> str:
     """Return RFC 7515's ``x5t#S256``: base64url of the SHA-256 of the DER, without padding."""
-    digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+    digest = certificate.fingerprint(hashes.SHA256())
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
@@ -137,9 +136,10 @@ class CertificateAuthority:
         """Issue the certificate of a machine's identity for 90 days."""
         uri = "urn:landbridge:resource:" + quote(resource_id)
         leaf = profiles.client(client_id, uri, key, self.issuing, now, MACHINE_DAYS)
+        pem = certificate_pem(leaf).decode()
         return Issued(
-            pem=certificate_pem(leaf).decode(),
-            chain=certificate_pem(leaf, self.issuing.certificate).decode(),
+            pem=pem,
+            chain=pem + self.issuing.pem,
             serial=f"{leaf.serial_number:x}",
             thumbprint=thumbprint(leaf),
             not_before=leaf.not_valid_before_utc.timestamp(),

@@ -11,9 +11,10 @@ import datetime as dt
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -27,6 +28,22 @@ class Signer:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+
+    @cached_property
+    def name(self) -> x509.Name:
+        """The issuer of what it signs."""
+        return self.certificate.subject
+
+    @cached_property
+    def identifier(self) -> x509.AuthorityKeyIdentifier:
+        """The authority key identifier of what it signs."""
+        own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+    @cached_property
+    def pem(self) -> str:
+        """Its certificate."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def instant(now: float) -> dt.datetime:
@@ -58,6 +75,10 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
+_NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
+_LEAF_USAGE = _usage(authority=False)
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: float, days: int
 ) -> x509.CertificateBuilder:
@@ -74,10 +95,7 @@ def _builder(
 
 
 def _with_authority(builder: x509.CertificateBuilder, signer: Signer) -> x509.CertificateBuilder:
-    identifier = signer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    return builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-    )
+    return builder.add_extension(signer.identifier, critical=False)
 
 
 def root(subject: x509.Name, key: ec.EllipticCurvePrivateKey, now: float, days: int) -> x509.Certificate:
@@ -94,7 +112,7 @@ def intermediate(
     subject: x509.Name, key: ec.EllipticCurvePublicKey, signer: Signer, now: float, days: int
 ) -> x509.Certificate:
     """Return the certificate of an issuing authority that may not make further authorities."""
-    builder = _builder(subject, signer.certificate.subject, key, now, days)
+    builder = _builder(subject, signer.name, key, now, days)
     return (
         _with_authority(builder, signer)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -115,7 +133,7 @@ def server(
 ) -> x509.Certificate:
     """Return a TLS server certificate for host names and IP addresses."""
     covered = list(names)
-    builder = _builder(name(covered[0]), signer.certificate.subject, key, now, days)
+    builder = _builder(name(covered[0]), signer.name, key, now, days)
     return _leaf(
         builder.add_extension(
             x509.SubjectAlternativeName([_general_name(one) for one in covered]), critical=False
@@ -129,7 +147,7 @@ def client(
     common_name: str, uri: str, key: ec.EllipticCurvePublicKey, signer: Signer, now: float, days: int
 ) -> x509.Certificate:
     """Return the certificate of a machine's identity: CN is its client id, a URI names the resource."""
-    builder = _builder(name(common_name), signer.certificate.subject, key, now, days)
+    builder = _builder(name(common_name), signer.name, key, now, days)
     return _leaf(
         builder.add_extension(
             x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False
@@ -142,8 +160,8 @@ def client(
 def _leaf(builder: x509.CertificateBuilder, signer: Signer, usage: x509.ObjectIdentifier) -> x509.Certificate:
     return (
         _with_authority(builder, signer)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(_NO_AUTHORITY, critical=True)
+        .add_extension(_LEAF_USAGE, critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .sign(signer.key, hashes.SHA256())
     )

@@ -15,9 +15,9 @@ the key's owner could renew anyway.
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from landbridge_server.arm.access import Access
@@ -42,6 +42,22 @@ WRITE = "Microsoft.HybridCompute/machines/write"
 
 CONNECT_SECONDS = 3600.0
 """How long after its creation a machine still counts as a connect that has not ended."""
+
+
+class _Properties(msgspec.Struct, frozen=True):
+    clientPublicKey: str = ""
+
+
+class _SystemData(msgspec.Struct, frozen=True):
+    createdBy: str = ""
+
+
+class _Document(msgspec.Struct):
+    properties: _Properties = _Properties()
+    systemData: _SystemData = _SystemData()
+
+
+_decode = msgspec.json.Decoder(_Document).decode
 
 
 def machine_id(unverified_id: str) -> arm_id.ArmId:
@@ -141,7 +157,7 @@ class Enrollments:
         self.access.require(caller, WRITE, machine.text)
         with self.db.reading() as connection:
             stored = self._check_key(connection, machine, withdrawal.clientPublicKey)
-        created_by = json.loads(stored.document).get("systemData", {}).get("createdBy", "")
+        created_by = _decode(stored.document).systemData.createdBy
         if created_by != caller.label or stored.created_at < self.clock() - CONNECT_SECONDS:
             raise ArmError(
                 "OperationNotAllowed",
@@ -174,7 +190,7 @@ class Enrollments:
         stored = resources.get(connection, machine.key)
         if stored is None:
             raise _missing(machine)
-        known = json.loads(stored.document).get("properties", {}).get("clientPublicKey", "")
+        known = _decode(stored.document).properties.clientPublicKey
         if not known or not hmac.compare_digest(known.encode(), unverified_key.encode()):
             raise ArmError(
                 "PropertyChangeNotAllowed",

@@ -103,11 +103,16 @@ def set_enrolled(connection: Connection, machine_key: str, now: float) -> None:
     _SET_ENROLLED.run(connection, {"key": machine_key, "now": now})
 
 
+_SET_FACTS = Prepared(
+    update(machines)
+    .where(machines.c.machine_key == bindparam("key"))
+    .values(facts=bindparam("new_facts"), facts_digest=bindparam("new_digest"))
+)
+
+
 def set_facts(connection: Connection, machine_key: str, facts: str, digest: str) -> None:
-    """Replace what the machine reported about itself."""
-    connection.execute(
-        update(machines).where(machines.c.machine_key == machine_key).values(facts=facts, facts_digest=digest)
-    )
+    """Replace what the machine reported about itself; ``fleet.facts`` keeps what is shown of it."""
+    _SET_FACTS.run(connection, {"key": machine_key, "new_facts": facts, "new_digest": digest})
 
 
 _REMOVE = (
@@ -172,12 +177,15 @@ _CERTIFICATES_OF = Prepared(
 )
 
 
+_REMOVE_CERTIFICATE = Prepared(certificates.delete().where(certificates.c.serial == bindparam("serial")))
+
+
 def prune_certificates(connection: Connection, principal_id: str, now: float, keep: int = 3) -> None:
     """Drop expired certificates of an identity, and all but the newest ``keep``."""
     rows = _CERTIFICATES_OF.rows(connection, {"principal_id": principal_id})
     stale = [serial for index, (serial, not_after) in enumerate(rows) if index >= keep or not_after < now]
-    if stale:
-        connection.execute(certificates.delete().where(certificates.c.serial.in_(stale)))
+    for serial in stale:
+        _REMOVE_CERTIFICATE.run(connection, {"serial": serial})
 
 
 _SEEN = select(*(presence.c[name] for name in Seen._fields))
