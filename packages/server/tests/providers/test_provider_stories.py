@@ -19,6 +19,7 @@ async def test_the_first_start_registers_what_machines_need(arm):
         "Microsoft.GuestConfiguration": "Registered",
         "Microsoft.HybridCompute": "Registered",
         "Microsoft.HybridConnectivity": "NotRegistered",
+        "Microsoft.Insights": "Registered",
         "Microsoft.Resources": "Registered",
     }
 

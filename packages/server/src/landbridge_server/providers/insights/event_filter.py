@@ -46,6 +46,10 @@ class EventFilter:
     status: str = ""
 
 
+EVERYTHING = EventFilter(0.0, FOREVER)
+"""What the tenant's log shows without a filter; a subscription's needs one."""
+
+
 def refuse(why: str) -> ArmError:
     """Return the refusal of a filter."""
     return ArmError(
