@@ -90,6 +90,11 @@ class Cloud:
         self.http = httpx.AsyncClient(transport=transport, base_url=self.endpoints.login)
         self.arm_scope = self.endpoints.audience + "/.default"
 
+    def opened_again(self, keys_folder: Path) -> Cloud:
+        """The same store in another process: after a restart, or another node."""
+        store = self.config.database_url
+        return Cloud(self.config.data, keys_folder, self.first, self.other_tenant, store)
+
     @property
     def tenant(self) -> str:
         return self.first.tenant_id

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -18,9 +19,9 @@ from landbridge_server.ca import profiles
 from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.ca.keyring import certificate_pem, new_key
 from landbridge_server.identity import directory
-from landbridge_server.identity.assertions import PER_OWNER, SWEEP_AT, SeenAssertions
 from landbridge_server.identity.keys import unverified_parts
-from landbridge_server.store import machines
+from landbridge_server.store import machines, sign_in_limits
+from landbridge_server.store.schema import used_assertions
 from landbridge_wire import agent_api
 
 
@@ -248,17 +249,47 @@ async def test_a_machine_cannot_ask_at_another_tenant(cloud, machine, refused):
     refused(answer, 700016, "unauthorized_client")
 
 
-def test_what_was_seen_is_bounded_for_each_owner():
-    seen = SeenAssertions()
-    assert all(seen.first_time("one", str(number), 100.0, 0.0) for number in range(PER_OWNER))
-    assert not seen.first_time("one", "more", 100.0, 0.0)
-    assert seen.first_time("two", "more", 100.0, 0.0)
-    assert seen.first_time("one", "more", 200.0, 100.0)
+async def test_an_assertion_that_was_used_is_refused_at_another_node_and_after_a_restart(
+    cloud, machine, keys_folder, refused
+):
+    assertion = machine.sign(machine.claims())
+    assert (await machine.ask(client_assertion=assertion)).status_code == 200
+    again = cloud.opened_again(keys_folder)
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": agent_api.CLIENT_ASSERTION_TYPE,
+        "client_assertion": assertion,
+        "scope": agent_api.AUDIENCE + "/.default",
+    }
+    refused(await again.token(form), 700027, "invalid_client", 401)
+    form["client_assertion"] = machine.sign(machine.claims(jti="another"))
+    assert (await again.token(form)).status_code == 200
+    again.db.close()
 
 
-def test_owners_whose_assertions_ended_are_forgotten():
-    seen = SeenAssertions()
-    for number in range(SWEEP_AT):
-        seen.first_time(str(number), "j", 10.0, 0.0)
-    seen.first_time("late", "j", 20.0, 10.0)
-    assert set(seen._seen) == {"late"}
+async def test_one_assertion_that_comes_many_times_at_once_counts_once(machine):
+    answers = await asyncio.gather(*(machine.ask() for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 7
+
+
+async def test_an_assertion_that_was_refused_for_another_reason_is_not_used_up(cloud, machine, refused):
+    refused(await machine.ask(client_id="x"), 700027, "invalid_client", 401)
+    assert (await machine.ask()).status_code == 200
+
+
+def used(connection, owner, jti, ends, now):
+    return sign_in_limits.use_assertion(connection, owner, jti, ends, now, 3)
+
+
+def test_used_assertions_are_bounded_for_each_owner(connection):
+    assert [used(connection, "one", str(number), 100.0, 0.0) for number in range(4)] == [True] * 3 + [False]
+    assert used(connection, "two", "3", 100.0, 0.0)
+    assert used(connection, "one", "3", 200.0, 100.0)
+
+
+def test_used_assertions_that_ended_are_removed_a_while_later(connection):
+    for number in range(3):
+        used(connection, str(number), "j", 10.0, 0.0)
+    assert not used(connection, "0", "j", 10.0, 11.0)  # another node's clock may say that it is valid
+    used(connection, "late", "j", 999.0, 11.0 + sign_in_limits.KEPT)
+    assert [row.owner for row in connection.execute(used_assertions.select())] == ["late"]

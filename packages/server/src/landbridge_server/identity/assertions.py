@@ -11,14 +11,14 @@ Checked, in this order:
 6. it ends within ten minutes and has not ended;
 7. its ``jti`` was not seen before.
 
-What was seen is kept in memory: after a restart an assertion that somebody recorded within
-the last ten minutes could be used once more, by whoever could read TLS.
+What was used is kept in the store until it has ended: neither another node nor a restart
+takes an assertion a second time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,7 +30,7 @@ from landbridge_server.config import Endpoints
 from landbridge_server.identity import tenancy
 from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.keys import unverified_parts
-from landbridge_server.store import machines, principals
+from landbridge_server.store import machines, principals, sign_in_limits
 from landbridge_server.store.database import Connection
 from landbridge_server.store.machines import Certificate
 from landbridge_server.store.principals import MANAGED_IDENTITY, Principal
@@ -40,43 +40,24 @@ LONGEST = 600
 SKEW = 60
 JTI_LIMIT = 256
 PER_OWNER = 256
-SWEEP_AT = 1024
+"""Assertions of one machine that may be valid and used at a time."""
 
 
-class SeenAssertions:
-    """The ``jti`` values of assertions that have not ended, bounded for each principal."""
+class Verified(NamedTuple):
+    """An assertion of which everything holds, but which may have been used before."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._seen: dict[str, dict[str, float]] = {}
-        self._sweep_at = SWEEP_AT
-
-    def first_time(self, owner: str, jti: str, ends: float, now: float) -> bool:
-        """Remember a ``jti``; say no when it was seen, or when its owner sends too many."""
-        if len(self._seen) >= self._sweep_at:
-            self._sweep(now)
-        mine = {one: end for one, end in self._seen.get(owner, {}).items() if end > now}
-        self._seen[owner] = mine
-        if jti in mine or len(mine) >= PER_OWNER:
-            return False
-        mine[jti] = ends
-        return True
-
-    def _sweep(self, now: float) -> None:
-        self._seen = {
-            owner: jtis for owner, jtis in self._seen.items() if any(end > now for end in jtis.values())
-        }
-        self._sweep_at = max(SWEEP_AT, 2 * len(self._seen))
+    machine: Principal
+    jti: str
+    ends: float
 
 
-def _refused(reason: str) -> OAuthError:
+def refused(reason: str) -> OAuthError:
+    """Return the refusal of an assertion."""
     return refuse(700027, reason=reason)
 
 
-def verified_machine(
-    connection: Connection, unverified_assertion: str, endpoints: Endpoints, seen: SeenAssertions, now: float
-) -> Principal:
-    """Return the managed identity that made an assertion.
+def verify(connection: Connection, unverified_assertion: str, endpoints: Endpoints, now: float) -> Verified:
+    """Return what an assertion says, after the steps (1) to (6).
 
     Raises:
         OAuthError: 700027, with the step that failed.
@@ -84,26 +65,30 @@ def verified_machine(
     try:
         unverified_header, unverified_claims = unverified_parts(unverified_assertion)
     except ValueError as error:
-        raise _refused(f"It is not a signed JWT: {error}.") from error
+        raise refused(f"It is not a signed JWT: {error}.") from error
     certificate = _certificate(connection, unverified_header, now)  # (1) (2)
     _check_signature(unverified_assertion, certificate)  # (3)
     claims: Mapping[str, Any] = unverified_claims
     principal = _principal(connection, claims, certificate)  # (4)
     if not _audiences(claims) & set(tenancy.token_endpoints(endpoints, principal.tenant_id)):  # (5)
         expected = tenancy.token_endpoints(endpoints, principal.tenant_id)[0]
-        raise _refused(f"Its audience must be the token endpoint '{expected}'.")
+        raise refused(f"Its audience must be the token endpoint '{expected}'.")
     ends = _check_time(claims, now)  # (6)
     jti = claims.get("jti")
-    if not isinstance(jti, str) or not 0 < len(jti) <= JTI_LIMIT:  # (7)
-        raise _refused("It needs a 'jti' that is used once.")
-    if not seen.first_time(principal.object_id, jti, ends, now):
-        raise _refused("It was used before, or its machine sends too many.")
-    return principal
+    if not isinstance(jti, str) or not 0 < len(jti) <= JTI_LIMIT:
+        raise refused("It needs a 'jti' that is used once.")
+    return Verified(principal, jti, ends)
+
+
+def use(connection: Connection, verified: Verified, now: float) -> bool:
+    """Note that an assertion is used; say no when it was before (7), or when its machine sends too many."""
+    owner, jti, ends = verified.machine.object_id, verified.jti, verified.ends
+    return sign_in_limits.use_assertion(connection, owner, jti, ends, now, PER_OWNER)
 
 
 def _certificate(connection: Connection, unverified_header: Mapping[str, Any], now: float) -> Certificate:
     if unverified_header.get("alg") != ALGORITHM:
-        raise _refused(
+        raise refused(
             "Only machines sign in by assertion here, with ES256. Service principals sign in with a secret."
         )
     thumbprint = unverified_header.get("x5t#S256")
@@ -113,28 +98,28 @@ def _certificate(connection: Connection, unverified_header: Mapping[str, Any], n
         else None
     )
     if found is None or found.revoked_at is not None:
-        raise _refused("Its certificate ('x5t#S256') is not known, or was revoked.")
+        raise refused("Its certificate ('x5t#S256') is not known, or was revoked.")
     if not found.not_before - SKEW <= now < found.not_after:
-        raise _refused("Its certificate has ended or not begun: look at the clocks, or connect again.")
+        raise refused("Its certificate has ended or not begun: look at the clocks, or connect again.")
     return found
 
 
 def _check_signature(unverified_assertion: str, certificate: Certificate) -> None:
     key = x509.load_pem_x509_certificate(certificate.pem.encode()).public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise _refused("Its certificate does not carry an EC key.")
+        raise refused("Its certificate does not carry an EC key.")
     try:
         jws.deserialize_compact(unverified_assertion, ECKey(key, key), algorithms=[ALGORITHM])
     except (JoseError, ValueError, TypeError) as error:  # TypeError: header members of odd types
-        raise _refused("Its signature does not match its certificate.") from error
+        raise refused("Its signature does not match its certificate.") from error
 
 
 def _principal(connection: Connection, claims: Mapping[str, Any], certificate: Certificate) -> Principal:
     principal = principals.get(connection, certificate.principal_id)
     if principal is None or principal.kind != MANAGED_IDENTITY or not principal.app_id:
-        raise _refused("The identity of its machine no longer exists: connect the machine again.")
+        raise refused("The identity of its machine no longer exists: connect the machine again.")
     if claims.get("iss") != principal.app_id or claims.get("sub") != principal.app_id:
-        raise _refused("Its 'iss' and 'sub' must be the application id of the certificate's machine.")
+        raise refused("Its 'iss' and 'sub' must be the application id of the certificate's machine.")
     if not principal.enabled:
         raise refuse(7000112, app=principal.app_id)
     return principal
@@ -150,13 +135,13 @@ def _check_time(claims: Mapping[str, Any], now: float) -> float:
     """Return when the assertion ends. Numbers may be fractional: msal's are."""
     ends, begins = claims.get("exp"), claims.get("nbf", now)
     if not _is_number(ends) or not _is_number(begins):
-        raise _refused("Its 'exp' must be a number of seconds.")
+        raise refused("Its 'exp' must be a number of seconds.")
     if now >= ends:
-        raise _refused("It has ended: look at the clock of the machine.")
+        raise refused("It has ended: look at the clock of the machine.")
     if ends > now + LONGEST + SKEW:
-        raise _refused("It must end within ten minutes: look at the clock of the machine.")
+        raise refused("It must end within ten minutes: look at the clock of the machine.")
     if now < begins - SKEW:
-        raise _refused("It has not begun: look at the clock of the machine.")
+        raise refused("It has not begun: look at the clock of the machine.")
     return float(ends)
 
 

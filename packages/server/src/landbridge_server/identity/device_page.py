@@ -44,8 +44,9 @@ class DevicePage:
         """Approve the device codes of ``service``."""
         self._service = service
         self._guard = FormGuard()
-        self._wrong_codes = AttemptLimiter(service.clock, WRONG_CODES, WRONG_CODE_SECONDS)
-        self._passwords = AttemptLimiter(service.clock, PASSWORDS_PER_CODE, device_code.LIFETIME)
+        db, clock = service.db, service.clock
+        self._wrong_codes = AttemptLimiter(db, clock, "wrong code", WRONG_CODES, WRONG_CODE_SECONDS)
+        self._passwords = AttemptLimiter(db, clock, "code", PASSWORDS_PER_CODE, device_code.LIFETIME)
 
     def start(self, unverified_cookie: str, error: str = "", *, status: int = 200, code: str = "") -> Page:
         """Return the first step: the form for the code."""
@@ -63,7 +64,7 @@ class DevicePage:
         typed = form.get("user_code", "")
         row = self._waiting(device_code.normalised(typed))
         if row is None:
-            self._wrong_codes.begin("")
+            await self._wrong_codes.begin("")
             return self.start(unverified_cookie, UNKNOWN, status=400, code=typed)
         if form.get("action") == "deny":
             return await self._deny(row)
@@ -96,7 +97,7 @@ class DevicePage:
         return f"the resource manager of this cloud ({audience})"
 
     async def _sign_in(self, cookie: str, row: DeviceCode, form: Mapping[str, str]) -> Page:
-        wait = self._passwords.begin(row.user_code)
+        wait = await self._passwords.begin(row.user_code)
         if wait:
             await self._service.db.write(lambda connection: device_code.deny(connection, row))
             return _too_many("Too many wrong passwords were entered for this code.", wait)

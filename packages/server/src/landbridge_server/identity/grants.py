@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landbridge_server.identity import assertions, device_code, refresh_tokens, scopes
+from landbridge_server.identity.assertions import Verified
 from landbridge_server.identity.clients import public_client
 from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.forms import need
@@ -68,27 +69,28 @@ async def client_credentials(service: IdentityService, request: TokenRequest) ->
     if not scope.audience:
         raise refuse(70011, reason="A program asks for '<resource>/.default'.")
     if "client_assertion" in request.form:
-        return service.db.read(lambda connection: _machine(service, connection, request, scope))
+        return await _machine(service, request, scope)
     return service.db.read(lambda connection: _service_principal(service, connection, request, scope))
 
 
-def _machine(
-    service: IdentityService, connection: Connection, request: TokenRequest, scope: Scope
-) -> Granted:
+async def _machine(service: IdentityService, request: TokenRequest, scope: Scope) -> Granted:
     if need(request.form, "client_assertion_type") != CLIENT_ASSERTION_TYPE:
         raise refuse(700027, reason=f"Its type must be '{CLIENT_ASSERTION_TYPE}'.")
-    machine = assertions.verified_machine(
-        connection,
-        request.form["client_assertion"],
-        service.endpoints,
-        service.seen_assertions,
-        service.clock(),
-    )
+    unverified, now = request.form["client_assertion"], service.clock()
+
+    def read(connection: Connection) -> tuple[Verified, str]:
+        verified = assertions.verify(connection, unverified, service.endpoints, now)
+        return verified, service.tenant_of(connection, request.authority, verified.machine)
+
+    verified, tenant_id = service.db.read(read)
+    machine = verified.machine
     app_id = machine.app_id or ""
     if request.form.get("client_id", app_id).lower() != app_id:
         raise refuse(700027, reason="The parameter 'client_id' names another application.")
-    tenant_id = service.tenant_of(connection, request.authority, machine)
-    return Granted(machine, tenant_id, app_id, scope, service.audience(scope, machine.kind))
+    granted = Granted(machine, tenant_id, app_id, scope, service.audience(scope, machine.kind))
+    if not await service.db.write(lambda connection: assertions.use(connection, verified, now)):
+        raise assertions.refused("It was used before, or its machine sends too many.")
+    return granted
 
 
 def _service_principal(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from landbridge_server.config import Endpoints
-from landbridge_server.identity.assertions import SeenAssertions
 from landbridge_server.identity.attempts import AttemptLimiter
 from landbridge_server.identity.authentication import Membership, own_tenant
 from landbridge_server.identity.errors import refuse
@@ -44,8 +43,7 @@ class IdentityService:
         self.membership = membership
         self.tenancy = Tenancy(db)
         self.issuer = TokenIssuer(keys, endpoints, clock)
-        self.seen_assertions = SeenAssertions()
-        self.password_attempts = AttemptLimiter(clock, PASSWORD_ATTEMPTS, PASSWORD_SECONDS)
+        self.password_attempts = AttemptLimiter(db, clock, "user", PASSWORD_ATTEMPTS, PASSWORD_SECONDS)
         self._passwords = PasswordChecker()
         graph = endpoints.graph.rstrip("/")
         self._graph = frozenset({graph, graph + "/"})
@@ -91,15 +89,15 @@ class IdentityService:
                 them, 50057 for a disabled user, 90033 when too many sign in at once.
         """
         name = user_name.strip().lower()[: USER_NAME_LIMIT + 1]
-        # What is not checked is not counted: a flood of names must not push others out of memory.
+        # What is not checked is not counted: a flood of names must not fill the store.
         self._passwords.admit()
-        wait = self.password_attempts.begin(name)
+        wait = await self.password_attempts.begin(name)
         if wait:
             raise refuse(50053, seconds=wait, retry_after=wait)
         user, verifier = self.db.read(lambda connection: _user(connection, name))
         if not await self._passwords.matches(password, verifier) or user is None:
             raise refuse(50126)
-        self.password_attempts.succeeded(name)
+        await self.password_attempts.succeeded(name)
         if not user.enabled:
             raise refuse(50057)
         return user

@@ -125,7 +125,7 @@ sign_in_attempts = Table(
     metadata,
     Column("name_hash", NAME, primary_key=True),  # SHA-256 (hex) of kind and name
     Column("started_at", Float, nullable=False),
-    Column("count", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
     Column("ends_at", Float, nullable=False, index=True),
 )
 
