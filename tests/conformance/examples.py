@@ -6,7 +6,8 @@ A case makes what the example supposes, sends the request in this cloud's names,
 - PUT and PATCH: every value of the request that is not read-only comes back;
 - PUT: GET answers the same, the list holds it, DELETE removes it, then GET 404 and DELETE 204;
 - GET of a list: it holds what was put there; DELETE: then GET 404 and DELETE 204;
-- 202: the polling address answers as it must; an operation that waits for a machine may wait.
+- 202: the header is there that leads to the result, and its address answers; an operation that
+  waits for a machine may wait.
 
 What is not offered must say so, and is counted apart. An operation without an example of
 Microsoft's is sent with names and, where it needs one, a body of ours.
@@ -23,6 +24,7 @@ from tests.conformance.prerequisites import Prerequisites, chain
 from tests.conformance.substitution import Names, Request
 from tests.conformance.world import Answered, World
 
+POLLING = {"location": "location", "azure-async-operation": "azure-asyncoperation"}
 PASSED, FAILED, NOT_OFFERED = "passed", "failed", "not offered"
 
 
@@ -105,6 +107,9 @@ class _Run:
         if answer.status not in operation.statuses or answer.status >= 400:
             self._fault(f"answers {answer}, declared are {sorted(operation.statuses)}")
             return
+        via = operation.final_state
+        if answer.status == 202 and via in POLLING and POLLING[via] not in answer.headers:
+            self._fault(f"a 202 without {POLLING[via]}, which the document says leads to the result")
         finished = await self.world.follow(answer) if answer.status == 202 else answer
         if operation.method == "PUT":
             self.world.later(request.path, request.version)

@@ -109,6 +109,12 @@ class Operation:
         return self.method == "GET" and "x-ms-pageable" in self.content
 
     @property
+    def final_state(self) -> str:
+        """The header that clients follow to the result of a 202: ``location``, another one, or empty."""
+        options = self.content.get("x-ms-long-running-operation-options") or {}
+        return str(options.get("final-state-via", ""))
+
+    @property
     def examples(self) -> list[Example]:
         """Microsoft's examples, or one of ours without parameters where there are none."""
         given = self.content.get("x-ms-examples") or {}
