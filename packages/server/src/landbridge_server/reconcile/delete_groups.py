@@ -32,8 +32,8 @@ from landbridge_wire.errors import ArmError
 
 logger = logging.getLogger("landbridge")
 
-BATCH = 25
-"""Resources per transaction: some tens of milliseconds of the writer."""
+BATCH = 20
+"""Resources per transaction: some tens of milliseconds, in which other writes wait."""
 
 PRUNE_SECONDS = 3600.0
 NAMED = 10

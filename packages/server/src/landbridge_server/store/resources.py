@@ -7,6 +7,7 @@ walked in the order of the key, so that the last key of a page is where the next
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
@@ -135,8 +136,20 @@ def _below(column: ColumnElement[str], key: str) -> ColumnElement[bool]:
     return and_(column > key + "/", column < key + "0")
 
 
-def _at_or_below(key: str) -> ColumnElement[bool]:
-    return or_(resources.c.key == key, _below(resources.c.key, key))
+@lru_cache(maxsize=16)
+def _at_or_below(types: int) -> Prepared:
+    """Return the statement for a resource and what is under it: one walk along the keys."""
+    key = resources.c.key
+    statement = select(resources).where(
+        key >= bindparam("key"),
+        key < bindparam("last"),
+        or_(key == bindparam("key"), key > bindparam("first")),  # not the name that only begins alike
+    )
+    if types:
+        statement = statement.where(
+            resources.c.type_key.in_([bindparam(f"type{number}") for number in range(types)])
+        )
+    return Prepared(statement.order_by(key))
 
 
 def find(connection: Connection, query: Query) -> list[Stored]:
@@ -146,10 +159,9 @@ def find(connection: Connection, query: Query) -> list[Stored]:
 
 def below(connection: Connection, key: str, types: Sequence[str] = ()) -> list[Stored]:
     """Return a resource and everything under it, the deepest last; optionally only some types."""
-    statement = select(resources).where(_at_or_below(key)).order_by(resources.c.key)
-    if types:
-        statement = statement.where(resources.c.type_key.in_(types))
-    return [Stored(*row) for row in connection.execute(statement)]
+    parameters = {f"type{number}": name for number, name in enumerate(types)}
+    parameters |= {"key": key, "first": key + "/", "last": key + "0"}
+    return [Stored(*row) for row in _at_or_below(len(types)).rows(connection, parameters)]
 
 
 # "0" follows "/": the range holds exactly the keys that begin with the key and "/". Two

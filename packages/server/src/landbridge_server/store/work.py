@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import work
 
 
@@ -64,13 +65,21 @@ def of_machine(connection: Connection, machine_key: str, limit: int = 1000) -> l
     return [Item(*row) for row in connection.execute(query)]
 
 
+# One walk along the index. "0" follows "/": what is neither the key nor behind the key and "/"
+# has a name that only begins alike.
+_AT_OR_BELOW = Prepared(
+    select(work).where(
+        work.c.target_key >= bindparam("key"),
+        work.c.target_key < bindparam("last"),
+        or_(work.c.target_key == bindparam("key"), work.c.target_key > bindparam("first")),
+    )
+)
+
+
 def at_or_below(connection: Connection, key: str) -> list[Item]:
     """Return what is still to be done about a resource and everything under it."""
-    # "0" follows "/": the range holds exactly the keys that begin with the key and "/".
-    under = (work.c.target_key > key + "/") & (work.c.target_key < key + "0")
-    return [
-        Item(*row) for row in connection.execute(select(work).where(or_(work.c.target_key == key, under)))
-    ]
+    place = {"key": key, "first": key + "/", "last": key + "0"}
+    return [Item(*row) for row in _AT_OR_BELOW.rows(connection, place)]
 
 
 def set_fetched(connection: Connection, work_ids: list[str], now: float) -> None:
