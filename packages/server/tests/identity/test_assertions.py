@@ -291,5 +291,7 @@ def test_used_assertions_that_ended_are_removed_a_while_later(connection):
     for number in range(3):
         used(connection, str(number), "j", 10.0, 0.0)
     assert not used(connection, "0", "j", 10.0, 11.0)  # another node's clock may say that it is valid
-    used(connection, "late", "j", 999.0, 11.0 + sign_in_limits.KEPT)
-    assert [row.owner for row in connection.execute(used_assertions.select())] == ["late"]
+    later = 11.0 + sign_in_limits.KEPT
+    used(connection, "0", "next", later + 9, later)
+    kept = connection.execute(used_assertions.select()).all()
+    assert [(row.owner, row.ends_at) for row in kept] == [("0", later + 9)]

@@ -1,7 +1,7 @@
 """What bounds sign-ins at all nodes together and over restarts: used assertions, counted attempts.
 
 Names that were typed and the ids of assertions are kept as SHA-256 only: people type their
-passwords into the wrong field. What has ended is removed by whoever writes next.
+passwords into the wrong field. What has ended is removed by those who write later.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, literal_column, select
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import sign_in_attempts, used_assertions
 
 KEPT = 300.0
@@ -28,6 +29,24 @@ def _hash(*words: str) -> str:
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    one, none = literal_column("1"), literal_column("0")
+    return func.coalesce(func.sum(case((condition, one), else_=none)), none)
+
+
+# Every sign-in of every machine runs these: they are made once.
+_USED = used_assertions.c
+_LOOK = Prepared(
+    select(
+        _sum(_USED.assertion_hash == bindparam("hash")),
+        _sum(_USED.ends_at > bindparam("now")),
+        _sum(_USED.ends_at < bindparam("before")),
+    ).where(_USED.owner == bindparam("owner"))
+)
+_USE = used_assertions.insert()
+_FORGET = used_assertions.delete().where(_USED.ends_at < bindparam("before"))
+
+
 def use_assertion(
     connection: Connection, owner: str, jti: str, ends_at: float, now: float, most: int
 ) -> bool:
@@ -35,15 +54,14 @@ def use_assertion(
 
     Says no when it was used before, or when ``most`` of its owner's have not ended.
     """
-    table = used_assertions
-    connection.execute(table.delete().where(table.c.ends_at < now - KEPT))
-    kept = {"owner": owner, "assertion_hash": _hash(jti)}
-    mine = select(func.count()).select_from(table).where(table.c.owner == owner)
-    used = mine.where(table.c.assertion_hash == kept["assertion_hash"])
-    alive = mine.where(table.c.ends_at > now)
-    if connection.execute(used).scalar() or (connection.execute(alive).scalar() or 0) >= most:
+    digest, before = _hash(jti), now - KEPT
+    looked = _LOOK.first(connection, {"owner": owner, "hash": digest, "now": now, "before": before})
+    used, alive, ended = looked
+    if ended:  # and so others may have some, too, that will never come again
+        connection.execute(_FORGET, {"before": before})
+    if used or alive >= most:
         return False
-    connection.execute(table.insert().values(**kept, ends_at=ends_at))
+    connection.execute(_USE, {"owner": owner, "assertion_hash": digest, "ends_at": ends_at})
     return True
 
 
