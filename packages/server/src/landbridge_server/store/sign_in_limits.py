@@ -30,7 +30,8 @@ def _hash(*words: str) -> str:
 
 
 def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    one, none = literal_column("1"), literal_column("0")
+    one: ColumnElement[int] = literal_column("1")
+    none: ColumnElement[int] = literal_column("0")
     return func.coalesce(func.sum(case((condition, one), else_=none)), none)
 
 
