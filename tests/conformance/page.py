@@ -35,8 +35,6 @@ refused with `InvalidResourceType` (or, for want of even more, `InvalidResourceN
 REASONS: tuple[tuple[str, str], ...] = (
     (r"DenyAssignments_Get", "nobody can make a deny assignment, so there is none to show"),
     (r"ExtensionMetadata_Get", "the catalogue holds what this cloud ships, and that is none so far"),
-    (r"AssignmentReports_Get", "a report is made by a machine's agent, and none reports so far"),
-    (r"test_guestconfig", "the recorded assignment had been reported on by an agent"),
 )
 
 

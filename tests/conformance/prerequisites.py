@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from landbridge_server.providers.guest_configuration import reports
 from landbridge_server.providers.hybrid_compute import catalogue
 from tests.conformance.openapi import Operation
 from tests.conformance.substitution import HOST, Names, Request
@@ -46,11 +47,24 @@ RECIPES: dict[str, tuple[str, Any]] = {
     ),
     "microsoft.resources/tags": ("2021-04-01", {"properties": {"tags": {"stage": "test"}}}),
 }
+REPORT = {
+    "complianceStatus": "NonCompliant",
+    "startTime": "2020-07-22T21:41:50Z",
+    "endTime": "2020-07-22T21:41:56Z",
+    "details": {
+        "complianceStatus": "NonCompliant",
+        "jobId": "2ecfc027-3dfa-4146-9d33-dee3cb5c7c94",
+        "operationType": "Consistency",
+        "resources": [{"complianceStatus": "NonCompliant", "reasons": [{"phrase": "wrong", "code": "a:b"}]}],
+    },
+}
 CUSTOM_ROLE = {
     "roleName": "Reader of machines",
     "type": "CustomRole",
     "permissions": [{"actions": ["Microsoft.HybridCompute/machines/read"], "notActions": []}],
 }
+
+REPORTS = "microsoft.guestconfiguration/guestconfigurationassignments/reports"
 
 Chain = list[tuple[str, str]]
 
@@ -68,6 +82,14 @@ def chain(path: str) -> Chain:
             above = text[:start]
             found.append((kind.lower(), f"{above}providers/{'/'.join(words[:count])}"))
     return found
+
+
+def report(world: World, path: str, said: dict[str, Any]) -> None:
+    """Put a machine's report where an id of one says: no request does, machines hand them in."""
+    machine, _, rest = f"/{path.strip('/')}".partition("/providers/Microsoft.GuestConfiguration/")
+    _, assignment, _, name = rest.split("/")
+    with world.cloud.plane.db.writing() as connection:
+        reports.add(connection, machine.lower(), assignment, name, said, world.cloud.clock.now)
 
 
 class Prerequisites:
@@ -118,15 +140,12 @@ class Prerequisites:
             return await self._assign(path)
         if kind == "microsoft.authorization/roledefinitions":
             return await self._role(path)
+        if kind == REPORTS:
+            return report(self.world, path, REPORT)
         version, body = RECIPES.get(kind, ("", None))
-        if kind == "microsoft.hybridcompute/machines/extensions":
-            body = self._extension(body)
         if body is not None:
             return await self.world.need(path, body, version)
         return None
-
-    def _extension(self, body: dict[str, Any]) -> dict[str, Any]:
-        return body
 
     async def _assign(self, path: str) -> Any:
         role = f"/{self.names.under}/providers/Microsoft.Authorization/roleDefinitions/{READER}"
@@ -147,8 +166,10 @@ class Prerequisites:
             path = f"{self.names.host}/providers/Microsoft.GuestConfiguration/guestConfigurationAssignments"
         if kind == "microsoft.hybridcompute/machines" and "resourcegroups/" not in path.lower():
             path = f"{self.names.within}/providers/Microsoft.HybridCompute/machines"
-        if kind in RECIPES or kind == "microsoft.authorization/roleassignments":
-            name = "default" if kind.endswith("endpoints") else self.names._guid("one")
+        if kind == REPORTS:
+            await self._put(kind, f"{path}/{self.names.guid('one')}")
+        elif kind in RECIPES or kind == "microsoft.authorization/roleassignments":
+            name = "default" if kind.endswith("endpoints") else self.names.guid("one")
             await self._put(kind, f"{path}/{name if 'role' in kind or 'locks' in kind else 'one'}")
         elif request.path.lower().endswith("/resources"):
             await self._put("microsoft.hybridcompute/machines", self.names.host)

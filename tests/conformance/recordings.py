@@ -29,7 +29,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.conformance import openapi, scope
-from tests.conformance.prerequisites import MACHINE, RECIPES
+from tests.conformance.comparison import differences
+from tests.conformance.prerequisites import MACHINE, RECIPES, report
 from tests.conformance.world import Answered, World
 
 POLLED = ("azure-asyncoperation", "location")
@@ -48,7 +49,6 @@ _PROVIDERS = {
 }
 # As the recorder's own preparation made them.
 _GROUP = {"location": "westus", "tags": {"product": "azurecli", "cause": "automation", "date": "2021-02-10"}}
-_IGNORED = frozenset({"authorization", "authorizations"})
 
 
 @dataclass
@@ -221,6 +221,7 @@ class _Replay:
             self.there.add(found[1].lower())
             await self.world.send("PUT", found[2], MACHINE, "2024-07-10")
             await self.world.send("PUT", found[1], self._assignment(found[1]), "2022-01-25")
+            self._reports(found[1])
 
     def _assignment(self, own: str) -> Any:
         """Return the body that a recorded guest assignment must have been made with."""
@@ -230,6 +231,14 @@ class _Replay:
                 kept = {name: body["properties"][name] for name in ("guestConfiguration", "context")}
                 return {"location": body["location"], "properties": kept}
         return RECIPES["microsoft.guestconfiguration/guestconfigurationassignments"][1]
+
+    def _reports(self, assignment: str) -> None:
+        """Hand in the reports that the machine had made when somebody recorded them."""
+        for one in self.interactions:
+            path = self.own(unquote(urlsplit(one["uri"]).path))
+            if path.lower().startswith(f"{assignment.lower()}/reports/"):
+                said = openapi.without_nulls(one["response_body"]["properties"])
+                report(self.world, path, said)
 
     async def _compare_poll(self, step: Step, recorded: dict[str, Any], address: str) -> None:
         answer = await self.world.read(address) if address else None
@@ -283,61 +292,3 @@ def _supposed(interactions: list[dict[str, Any]]) -> list[str]:
         is_made = one["method"] == "PUT" and found[0] == path and one["status"] == 201
         seen[found[0].lower()] = not is_made and one["status"] != 404
     return [path for path, is_there in seen.items() if is_there]
-
-
-def differences(recorded: Any, ours: Any, own: set[str], path: str = "") -> Iterator[str]:
-    """Yield what the recorded JSON has and ours has not: members, types, items."""
-    if recorded is None:
-        return
-    if _kind(recorded) != _kind(ours):
-        yield f"{path or 'body'} is {_kind(ours)}, recorded {_kind(recorded)}"
-    elif isinstance(recorded, dict):
-        for name, value in recorded.items():
-            if name in _IGNORED or value is None:
-                continue
-            if name not in ours:
-                yield f"{path}/{name} is missing"
-            else:
-                yield from differences(value, ours[name], own, f"{path}/{name}")
-    elif isinstance(recorded, list):
-        yield from _item_differences(recorded, ours, own, path)
-
-
-def _item_differences(recorded: list[Any], ours: list[Any], own: set[str], path: str) -> Iterator[str]:
-    objects = [one for one in recorded if isinstance(one, dict)]
-    with_id = [str(one["id"]).lower() for one in objects if "id" in one]
-    if recorded and not ours and (not with_id or own & set(with_id)):
-        yield f"{path} is empty, recorded {len(recorded)} items"
-    if not objects or not ours:
-        return
-    shape = _shared(objects)
-    for one in ours:
-        found = list(differences(shape, one, own, f"{path}[]"))
-        if found:
-            yield from found
-            return
-
-
-def _shared(objects: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what all items have, with a value of the first as the example of its type."""
-    names = set.intersection(*({name for name, value in one.items() if value is not None} for one in objects))
-    shape: dict[str, Any] = {}
-    for name in names:
-        values = [one[name] for one in objects]
-        if all(isinstance(value, dict) for value in values):
-            shape[name] = _shared(values)
-        elif any(_kind(value) != _kind(values[0]) for value in values) or isinstance(values[0], list):
-            # Arrays inside of items are long or short as the item is.
-            shape[name] = [] if isinstance(values[0], list) else None
-        else:
-            shape[name] = values[0]
-    return shape
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int | float):
-        return "a number"
-    names = {str: "a text", dict: "an object", list: "an array", type(None): "missing"}
-    return names[type(value)]

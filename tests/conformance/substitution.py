@@ -112,7 +112,7 @@ class Names:
             "resourceType": "machines",
             "resourceName": HOST,
             "resourceId": self.host,
-            "roleAssignmentName": self._guid(text),
+            "roleAssignmentName": self.guid(text),
             "publisher": self.extension[0],
             "extensionType": self.extension[1],
             "version": self.extension[2],
@@ -130,15 +130,16 @@ class Names:
         if is_whole and name in ("roleDefinitionId", "denyAssignmentId"):
             kinds[name] = f"{name.removesuffix('Id')}s"
         if name == "roleDefinitionId" and not is_whole:
-            return self._guid(text) if self.operation.method in ("PUT", "DELETE") else READER
+            return self.guid(text) if self.operation.method in ("PUT", "DELETE") else READER
         if not is_whole or name not in kinds:
             return None
         kind = kinds[name]
-        leaf = READER if kind == "roleDefinitions" else self._guid(text.rpartition("/")[2])
+        leaf = READER if kind == "roleDefinitions" else self.guid(text.rpartition("/")[2])
         space = "Microsoft.Resources" if kind == "links" else "Microsoft.Authorization"
         return f"{self.under}/providers/{space}/{kind}/{leaf}"
 
-    def _guid(self, text: str) -> str:
+    def guid(self, text: str) -> str:
+        """Return the GUID that plays the part of a name: the name itself when it is one."""
         own = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.operation.document.name} {self.group} {text}")
         return text if _GUID.fullmatch(text) else str(own)
 
