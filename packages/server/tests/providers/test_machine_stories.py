@@ -259,3 +259,30 @@ async def test_a_creation_that_fails_leaves_nothing_behind(arm, cloud):
     assert (await arm.machine(properties={"vmId": "x"})).status_code == 400
     with cloud.plane.db.reading() as connection:
         assert principals.of_kind(connection, principals.MANAGED_IDENTITY) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"osProfile": {"linuxConfiguration": {"patchSettings": {"patchMode": "Sometimes"}}}},
+        {"osProfile": {"windowsConfiguration": {"patchSettings": {"enableHotpatching": "yes"}}}},
+        {"osProfile": []},
+        {"serviceStatuses": {"extensionService": {"status": 1}}},
+        {"serviceStatuses": "running"},
+        {"agentUpgrade": {"enableAutomaticUpgrade": "yes"}},
+        {"identityKeyStore": "Pocket"},
+        {"locationData": {"name": "a" * 257}},
+        {"privateLinkScopeResourceId": {}},
+    ],
+)
+async def test_a_property_of_the_wrong_kind_is_400_and_changes_nothing(arm, machine, wrong):
+    for method in ("PUT", "PATCH"):
+        answer = await arm(method, MACHINE, {"location": "local", "properties": wrong})
+        assert (answer.status_code, code(answer)) == (400, "InvalidRequestContent")
+    assert (await arm("GET", MACHINE)).json() == machine
+
+
+async def test_a_license_profile_cannot_be_claimed(arm, machine):
+    body = {"properties": {"licenseProfile": {"licenseStatus": "Licensed"}}}
+    answer = await arm("PATCH", MACHINE, body)
+    assert (answer.status_code, "licenseProfile" in answer.json()["properties"]) == (200, False)

@@ -20,7 +20,7 @@ import msgspec
 from landbridge_server.arm import names, refusals, shape, work
 from landbridge_server.arm.documents import decode
 from landbridge_server.arm.resource_type import Action, Document, Effects, Kind, ResourceType, Write
-from landbridge_server.arm.shape import ANY, Choice, Text
+from landbridge_server.arm.shape import Choice, Text
 from landbridge_server.fleet import facts
 from landbridge_server.identity import directory
 from landbridge_server.providers.hybrid_compute.machine_actions import NOT_OFFERED
@@ -39,6 +39,7 @@ Removed = Callable[[str, str], None]
 
 EXTENSIONS = "microsoft.hybridcompute/machines/extensions"
 
+_SERVICE = {"status": Text(256), "startupType": Text(256)}
 _PATCH_SETTINGS = {
     "patchSettings": {
         "assessmentMode": Choice(("ImageDefault", "AutomaticByPlatform")),
@@ -47,7 +48,8 @@ _PATCH_SETTINGS = {
     },
 }
 
-# What writers decide. Everything else of the documents' MachineProperties is read-only.
+# What writers decide. Everything else of the documents' MachineProperties is read-only; a license
+# profile is what licenses say, and there are none.
 WRITABLE: dict[str, Any] = {
     "locationData": {
         "name": Text(256),
@@ -55,11 +57,10 @@ WRITABLE: dict[str, Any] = {
         "district": Text(256),
         "countryOrRegion": Text(256),
     },
-    "serviceStatuses": ANY,
+    "serviceStatuses": {"extensionService": _SERVICE, "guestConfigurationService": _SERVICE},
     "cloudMetadata": {"provider": str},
     "agentUpgrade": {"desiredVersion": str, "correlationId": str, "enableAutomaticUpgrade": bool},
     "osProfile": {"windowsConfiguration": _PATCH_SETTINGS, "linuxConfiguration": _PATCH_SETTINGS},
-    "licenseProfile": ANY,
     "vmId": Text(64),
     "clientPublicKey": Text(8192),
     "identityKeyStore": Choice(("Default", "TPM")),
