@@ -78,6 +78,8 @@ def seed(url: str, count: int) -> None:
                 facts.keep(connection, key, json.dumps(FACTS, sort_keys=True), DIGEST)
             _grant_reader(connection)
             _copy(connection, count)
+            if db.shared:
+                connection.exec_driver_sql("ANALYZE")  # as autovacuum does within a minute
     finally:
         db.close()
 
