@@ -17,7 +17,7 @@ SHELL_SCRIPTS = [
     "test",
     ".ci/run",
     "tools/bootstrap.sh",
-    "tools/az_environments.sh",
+    "tools/client_environments.sh",
     "tools/lock",
 ]
 SOURCES = sorted(CLONE.glob("packages/*/src/**/*.py"))

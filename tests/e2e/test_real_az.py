@@ -50,7 +50,7 @@ def az(version: str, cloud: ControlPlane) -> Iterator[Az]:
     """An ``az`` that is signed in as the administrator's service principal."""
     folder = short_folder()
     found = Az(version, folder, cloud.admin.ca_file)
-    assert found.program.exists(), "Run tools/az_environments.sh first, as ./test does."
+    assert found.program.exists(), "Run tools/client_environments.sh first, as ./test does."
     try:
         prepare(found, cloud)
         admin = cloud.admin
