@@ -259,7 +259,7 @@ class ControlPlane:
         self.tls.renew(self.clock())
 
     async def _recheck_sessions(self) -> None:
-        self.broker.recheck()
+        await self.broker.recheck()
 
     async def leave(self) -> None:
         """Tell the other nodes, where there are any, that this one stops."""

@@ -438,11 +438,11 @@ async def test_a_removed_machine_loses_channel_and_sessions(tmp_path: Path) -> N
 async def test_recheck_ends_the_sessions_of_a_sender_who_lost_the_right(tmp_path: Path) -> None:
     async with serving(tmp_path, QUICK) as relay, echoing() as port, Agent(relay, {port}).running():
         socket = await relay.connect(headers={TARGET: f"localhost:{port}"})
-        relay.broker.recheck()
+        await relay.broker.recheck()
         await socket.send(b"fine")
         assert await socket.receive_bytes(4) == b"fine"
         relay.directory.denied.add(USER)
-        relay.broker.recheck()
+        await relay.broker.recheck()
         assert (await socket.until_closed())[0] == 1008
         assert MACHINE in PATH
 

@@ -56,7 +56,7 @@ async def test_recheck_ends_what_a_removed_machine_still_has(tmp_path: Path) -> 
         listener, _, sender = await joined(relay)
         other = await relay.listen(OTHER_PATH)
         del relay.directory.entities[PATH]
-        relay.broker.recheck()
+        await relay.broker.recheck()
         assert (await listener.until_closed())[0] == 1001
         assert (await sender.until_closed())[0] == 1008
         assert relay.broker.listening(OTHER_PATH)
@@ -72,16 +72,40 @@ async def test_recheck_reaches_everybody_in_turns(tmp_path: Path, monkeypatch: p
         call = json.loads((await listener.message())[1])["accept"]
         await relay.dial(call["address"])
         relay.directory.denied.add(USER)
-        relay.broker.recheck()
+        await relay.broker.recheck()
         assert (await sender.until_closed())[0] == 1008
         assert (await (await other).until_closed())[0] == 1008
+
+
+async def test_recheck_tells_its_caller_what_the_directory_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "RECHECKED_AT_ONCE", 1)
+    async with serving(tmp_path, QUICK) as relay:
+        _, _, sender = await joined(relay)
+        other = asyncio.ensure_future(relay.connect(OTHER_PATH))
+        listener = await relay.listen(OTHER_PATH)
+        await relay.dial(json.loads((await listener.message())[1])["accept"]["address"])
+        asked: list[str] = []
+
+        def entity(path: str) -> str:
+            asked.append(path)
+            if len(asked) == 2:
+                raise RuntimeError("the store is away")
+            return USER
+
+        monkeypatch.setattr(relay.directory, "entity", entity)
+        with pytest.raises(RuntimeError, match="the store is away"):
+            await relay.broker.recheck()
+        for socket in (sender, await other):
+            await socket.send(b"still open")
 
 
 async def test_recheck_refuses_a_waiting_sender_who_lost_the_right(tmp_path: Path) -> None:
     async with serving(tmp_path, WAITING) as relay:
         dialling = await waiting(relay)
         relay.directory.denied.add(USER)
-        relay.broker.recheck()
+        await relay.broker.recheck()
         with pytest.raises(Refused, match=r"403 Unauthorized access\. 'Send'"):
             await dialling
 

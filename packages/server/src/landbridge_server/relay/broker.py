@@ -94,24 +94,22 @@ class Broker:
         for session in list(self._sessions.get(path, ())):
             self._end(session, "The machine was removed.")
 
-    def recheck(self) -> None:
+    async def recheck(self) -> None:
         """Ask the directory again for all who send or wait; end what it no longer allows.
 
         Call it every second: a session that is open would otherwise outlive the right to
         open it. Its cost grows with the sessions, not with the listeners: those are ended by
         ``close`` when their machine is removed, and asked again when they renew their token.
-        After some paths everybody else on the event loop has a turn.
+        After some paths everybody else on the event loop has a turn. What the directory raises
+        ends it: nobody is judged by what could not be read.
         """
-        self._recheck([*{*self._waiting, *self._sessions}])
-
-    def _recheck(self, paths: list[str]) -> None:
-        for path in paths[:RECHECKED_AT_ONCE]:
+        for number, path in enumerate([*{*self._waiting, *self._sessions}], 1):
             if self._directory.entity(path) is None:
                 self.close(path)
             else:
                 self._recheck_senders(path)
-        if rest := paths[RECHECKED_AT_ONCE:]:
-            asyncio.get_running_loop().call_soon(self._recheck, rest)
+            if number % RECHECKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _recheck_senders(self, path: str) -> None:
         allowed: dict[str, bool] = {}
