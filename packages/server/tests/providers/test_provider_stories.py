@@ -20,6 +20,7 @@ async def test_the_first_start_registers_what_machines_need(arm):
         "Microsoft.HybridCompute": "Registered",
         "Microsoft.HybridConnectivity": "NotRegistered",
         "Microsoft.Insights": "Registered",
+        "Microsoft.ResourceGraph": "Registered",
         "Microsoft.Resources": "Registered",
     }
 

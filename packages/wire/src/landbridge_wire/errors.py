@@ -6,6 +6,7 @@ derived from the code, in one place. A code, once shipped, never changes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 # Code -> HTTP status. Contract: the error table of the ARM documents, section 4.
@@ -29,6 +30,7 @@ STATUS: dict[str, int] = {
     "InvalidCertificateSigningRequest": 400,
     "InvalidFilterInQueryString": 400,
     "InvalidParameter": 400,
+    "InvalidQuery": 400,
     "InvalidRequestContent": 400,
     "InvalidRequestFormat": 400,
     "InvalidResourceGroup": 400,
@@ -55,6 +57,7 @@ STATUS: dict[str, int] = {
     "OperationNotAllowed": 409,
     "OperationPreempted": 409,
     "ParentResourceNotFound": 404,
+    "ParserFailure": 400,
     "PreconditionFailed": 412,
     "PrincipalNotFound": 400,
     "PropertyChangeNotAllowed": 409,
@@ -87,7 +90,8 @@ class ArmError(Exception):
     """A refusal in ARM's own words.
 
     ``challenge`` is the WWW-Authenticate value of a 401; ``internal`` is for the log only;
-    ``retry_after`` are the seconds after which to try again, 0 where nobody knows.
+    ``retry_after`` are the seconds after which to try again, 0 where nobody knows; ``extra`` are
+    further members of the error object.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class ArmError(Exception):
         challenge: str = "",
         cause: str = "gateway",
         retry_after: int = 0,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         """Refuse with ``code``, which must be in ``STATUS``."""
         super().__init__(message)
@@ -113,6 +118,7 @@ class ArmError(Exception):
         self.challenge = challenge
         self.cause = cause
         self.retry_after = retry_after
+        self.extra = dict(extra or {})
 
     def to_json(self) -> dict[str, Any]:
         """Return the inner error object: code, message and, where given, target and details."""
@@ -121,7 +127,7 @@ class ArmError(Exception):
             body["target"] = self.target
         if self.details:
             body["details"] = [detail.to_json() for detail in self.details]
-        return body
+        return body | self.extra
 
 
 def envelope(error: ArmError) -> dict[str, Any]:

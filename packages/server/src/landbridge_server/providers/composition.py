@@ -43,6 +43,7 @@ from landbridge_server.providers.insights.activity_log import ActivityLog
 from landbridge_server.providers.locks import Locks
 from landbridge_server.providers.moves import Moved, Moves
 from landbridge_server.providers.provider_list import ProviderList
+from landbridge_server.providers.resource_graph import handler as resource_graph
 from landbridge_server.providers.resource_groups import ResourceGroup, ResourceGroups
 from landbridge_server.providers.role_definitions import RoleDefinitions
 from landbridge_server.providers.subscriptions import Subscriptions
@@ -131,6 +132,11 @@ class ResourceManager:
                     features=(SSH_UNDER_LOCK,),
                 ),
                 Provider(
+                    resource_graph.NAMESPACE,
+                    (_Named("resources", resource_graph.NAMESPACE, resource_graph.API_VERSIONS),),
+                    free=True,
+                ),
+                Provider(
                     features.NAMESPACE,
                     tuple(_Named(one, features.NAMESPACE, features.API_VERSIONS) for one in features.TYPES),
                     free=True,
@@ -154,6 +160,7 @@ class ResourceManager:
             **Subscriptions(db, access, locations).routes(),
             **ProviderList(db, self.registry, access, locations, clock).routes(),
             **groups.routes(),
+            **resource_graph.ResourceGraph(db, self.registry, access).routes(),
             **features.Features(db, self.registry, access, clock).routes(),
             **TagNames(db, access).routes(),
             **Moves(self.engine, access, results, on_moved).routes(),
