@@ -47,6 +47,26 @@ async def test_a_role_is_given_at_a_group_read_back_and_taken_away(arm, friend, 
     assert (await arm("GET", GROUP, by="friend")).status_code == 403
 
 
+async def test_a_description_can_be_changed_and_nothing_else_moves(arm, friend, cloud):
+    path = f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}"
+    first = (await arm("PUT", path, body(friend, description="one"))).json()
+    cloud.clock.advance(60)
+    assert (await arm("PUT", path, body(friend))).json() == first
+    changed = (await arm("PUT", path, body(friend, description="two"))).json()
+    assert changed == (await arm("GET", path)).json()
+    assert changed["properties"]["description"] == "two"
+    assert changed["properties"]["createdOn"] == first["properties"]["createdOn"]
+    assert changed["properties"]["updatedOn"] > first["properties"]["updatedOn"]
+    emptied = (await arm("PUT", path, body(friend, description=""))).json()
+    assert "description" not in emptied["properties"]
+
+
+async def test_a_description_that_is_no_text_is_refused(arm, friend):
+    path = f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}"
+    assert code(await arm("PUT", path, body(friend, description=7))) == "InvalidRequestContent"
+    assert code(await arm("GET", path)) == "RoleAssignmentNotFound"
+
+
 async def test_the_same_role_twice_is_409(arm, friend):
     await arm("PUT", f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}", body(friend))
     answer = await arm("PUT", f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}", body(friend))

@@ -23,16 +23,15 @@ _KINDS = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
 
 def shown(found: Assignment, scope: str) -> dict[str, object]:
     """Return an assignment as it is seen at a scope: clients compare the ids of roles as texts."""
-    when = iso(found.created_at)
     properties: dict[str, object] = {
         "roleDefinitionId": definition_id(scope, found.role_definition),
         "principalId": found.principal_id,
         "principalType": found.principal_type,
         "scope": found.scope,
-        "createdOn": when,
-        "updatedOn": when,
+        "createdOn": iso(found.created_at),
+        "updatedOn": iso(found.created_at if found.changed_at is None else found.changed_at),
         "createdBy": found.created_by,
-        "updatedBy": found.created_by,
+        "updatedBy": found.created_by if found.changed_by is None else found.changed_by,
     }
     if found.description:
         properties["description"] = found.description
@@ -103,6 +102,7 @@ class RoleAssignments(ServedType):
             raise refusals.invalid("'properties' must be an object.", "properties")
         guid = _role_guid(properties.get("roleDefinitionId"))
         _check_unconditional(properties)
+        description = _description(properties)
         now = self.clock()
 
         def work(connection: Connection) -> Assignment:
@@ -111,10 +111,10 @@ class RoleAssignments(ServedType):
             principal = _principal(connection, call, properties)
             known = role_assignments.get(connection, reference.key)
             if known is not None:
-                return _unchanged(known, role, principal)
+                _check_same(known, role, principal)
+                return _described(connection, known, description, now, call.caller.object_id)
             locks.check_write(connection, scope)
             _check_twin(connection, scope, role, principal)
-            description = properties.get("description")
             return grant(
                 connection,
                 tenant_id=principal.tenant_id,
@@ -125,7 +125,7 @@ class RoleAssignments(ServedType):
                 now=now,
                 by=call.caller.object_id,
                 name=name.lower(),
-                description=description if isinstance(description, str) else "",
+                description=description or "",
             )
 
         # 201 for a repetition, too: that is what every version of the document declares.
@@ -227,13 +227,32 @@ def _principal(connection: Connection, call: Call, properties: dict[str, object]
     return found
 
 
-def _unchanged(known: Assignment, role: AnyRole, principal: principals.Principal) -> Assignment:
+def _description(properties: dict[str, object]) -> str | None:
+    given = properties.get("description")
+    if given is not None and (not isinstance(given, str) or len(given) > 2048):
+        text = "'properties.description' must be a string of at most 2048 characters."
+        raise refusals.invalid(text, "description")
+    return given
+
+
+def _check_same(known: Assignment, role: AnyRole, principal: principals.Principal) -> None:
+    """Refuse to make another assignment of one: only its description can change."""
     if (known.role_definition, known.principal_id) != (role.guid, principal.object_id):
         raise ArmError(
             "RoleAssignmentUpdateNotPermitted",
             "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
         )
-    return known
+
+
+def _described(
+    connection: Connection, known: Assignment, description: str | None, now: float, by: str
+) -> Assignment:
+    """Return an assignment with its new description; one that is not given stays."""
+    if description is None or description == known.description:
+        return known
+    locks.check_write(connection, known.scope)
+    role_assignments.describe(connection, known.assignment_key, description, now, by)
+    return known._replace(description=description, changed_at=now, changed_by=by)
 
 
 def _check_twin(connection: Connection, scope: str, role: AnyRole, principal: principals.Principal) -> None:

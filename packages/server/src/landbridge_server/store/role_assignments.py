@@ -28,6 +28,8 @@ class Assignment(NamedTuple):
     description: str
     created_at: float
     created_by: str
+    changed_at: float | None = None
+    changed_by: str | None = None
 
 
 class Held(NamedTuple):
@@ -61,6 +63,17 @@ def _below(scope_key: str) -> ColumnElement[bool]:
 def add(connection: Connection, assignment: Assignment) -> None:
     """Add an assignment."""
     connection.execute(role_assignments.insert(), assignment._asdict())
+
+
+def describe(
+    connection: Connection, assignment_key: str, description: str, changed_at: float, changed_by: str
+) -> None:
+    """Change the description of an assignment: all else of it is fixed."""
+    connection.execute(
+        role_assignments.update()
+        .where(role_assignments.c.assignment_key == assignment_key)
+        .values(description=description, changed_at=changed_at, changed_by=changed_by)
+    )
 
 
 def get(connection: Connection, assignment_key: str) -> Assignment | None:

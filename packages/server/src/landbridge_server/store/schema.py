@@ -143,6 +143,8 @@ role_assignments = Table(
     Column("description", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("created_by", NAME, nullable=False),  # object id
+    Column("changed_at", Float),  # null: as it was made
+    Column("changed_by", NAME),  # object id
     Index("role_assignments_by_principal", "principal_id", "scope_key"),
 )
 
