@@ -115,7 +115,7 @@ class ControlPlane:
         authorization_uri = base(self.endpoints, self.tenant.tenant_id)
         verifier = TokenVerifier(keys, self.endpoints, self.clock, authorization_uri)
         self.authenticator = Authenticator(self.db, verifier)
-        self.identity = IdentityHttp(service)
+        self.identity = IdentityHttp(service, self._relay_key)
 
     def _open_fleet(self) -> None:
         self.access = Access(self.db)

@@ -86,7 +86,8 @@ class Cloud:
         self.service = IdentityService(self.db, self.endpoints, self.keys, self.clock)
         self.verifier = TokenVerifier(self.keys, self.endpoints, self.clock, f"{self.endpoints.login}/t")
         self.authenticator = Authenticator(self.db, self.verifier)
-        transport = httpx.ASGITransport(Starlette(routes=_routes(IdentityHttp(self.service))))
+        identity = IdentityHttp(self.service, b"shared by all nodes")
+        transport = httpx.ASGITransport(Starlette(routes=_routes(identity)))
         self.http = httpx.AsyncClient(transport=transport, base_url=self.endpoints.login)
         self.arm_scope = self.endpoints.audience + "/.default"
 

@@ -203,3 +203,17 @@ async def test_what_a_program_asks_for_is_named(cloud):
         code = await cloud.begin_device(scope=scope)
         page = await cloud.submit(await cloud.http.get("/devicelogin"), user_code=code["user_code"])
         assert text in page.text
+
+
+async def test_the_pages_of_one_node_are_taken_by_the_other(cloud, keys_folder):
+    other = cloud.opened_again(keys_folder)
+    code = await cloud.begin_device()
+    page = await cloud.http.get("/devicelogin")
+    for name, value in cloud.http.cookies.items():
+        other.http.cookies.set(name, value)
+    second = await other.submit(page, user_code=code["user_code"])
+    assert (second.status_code, "Password" in second.text) == (200, True)
+    done = await cloud.submit(second, username=cloud.first.user_name, password=cloud.first.password)
+    assert "You are signed in" in done.text
+    assert (await other.poll(code)).status_code == 200
+    other.db.close()

@@ -2,7 +2,7 @@
 
 The cookie is random, SameSite=Strict and of the ``__Host-`` kind, so that no other site
 sends it and no other host sets it; the form's token is a MAC over it with a key of this
-process, so that knowing or planting a cookie is not enough.
+cloud, so that knowing or planting a cookie is not enough.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _SIZE = 43
 
 
 class FormGuard:
-    """Makes and checks the tokens of forms. A restart makes open pages stale."""
+    """Makes and checks the tokens of forms, which every node of the cloud takes."""
 
-    def __init__(self) -> None:
-        """Make the key."""
-        self._key = secrets.token_bytes(32)
+    def __init__(self, master: bytes) -> None:
+        """Derive the key from a secret that the nodes share."""
+        self._key = hmac.digest(master, b"landbridge.identity.forms", "sha256")
 
     def cookie(self, unverified_cookie: str) -> str:
         """Return the browser's cookie if it has a usable one, else a new one."""

@@ -40,10 +40,10 @@ TEXTS = {
 class DevicePage:
     """Shows the forms and takes them back."""
 
-    def __init__(self, service: IdentityService) -> None:
-        """Approve the device codes of ``service``."""
+    def __init__(self, service: IdentityService, master: bytes) -> None:
+        """Approve the device codes of ``service``; the nodes of a cloud share the secret ``master``."""
         self._service = service
-        self._guard = FormGuard()
+        self._guard = FormGuard(master)
         db, clock = service.db, service.clock
         self._wrong_codes = AttemptLimiter(db, clock, "wrong code", WRONG_CODES, WRONG_CODE_SECONDS)
         self._passwords = AttemptLimiter(db, clock, "code", PASSWORDS_PER_CODE, device_code.LIFETIME)

@@ -28,10 +28,10 @@ NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 class IdentityHttp:
     """The endpoints of the token service; the table of routes in ``edge`` says where each is."""
 
-    def __init__(self, service: IdentityService) -> None:
-        """Serve ``service``."""
+    def __init__(self, service: IdentityService, master: bytes) -> None:
+        """Serve ``service``; the nodes of a cloud share the secret ``master``."""
         self._service = service
-        self._page = DevicePage(service)
+        self._page = DevicePage(service, master)
 
     async def openid_configuration(self, request: Request) -> Response:
         """Answer the discovery document; an unknown tenant is AADSTS90002."""
