@@ -98,8 +98,8 @@ async def test_another_tenants_subscription_gets_no_events(arm, cloud, log):
 @pytest.mark.parametrize(
     ("method", "path", "action"),
     [
-        ("PUT", "resourcegroups/other", "Microsoft.Resources/subscriptions/resourcegroups/write"),
-        ("DELETE", "resourcegroups/other", "Microsoft.Resources/subscriptions/resourcegroups/delete"),
+        ("PUT", "resourcegroups/other", "Microsoft.Resources/subscriptions/resourceGroups/write"),
+        ("DELETE", "resourcegroups/other", "Microsoft.Resources/subscriptions/resourceGroups/delete"),
         (
             "POST",
             "providers/Microsoft.HybridConnectivity/register",

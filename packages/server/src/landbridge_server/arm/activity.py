@@ -44,6 +44,7 @@ UNNOTED = frozenset(
 """Refusals of what is no request about anything here."""
 
 READING = frozenset({"GET", "HEAD"})
+_WORDS = {"subscriptions": "subscriptions", "resourcegroups": "resourceGroups", "tagnames": "tagNames"}
 _VERBS = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}
 _CLAIMS = "http://schemas.microsoft.com/identity/claims/"
 _EPOCH_TICKS = 621_355_968_000_000_000  # 0001-01-01 to 1970-01-01, in units of 100 ns
@@ -123,7 +124,8 @@ def about(method: str, path: str) -> About:
     if last >= 0 and last + 1 < len(parts):
         namespace, words = parts[last + 1], parts[last + 2 :]
     else:
-        namespace, words = "Microsoft.Resources", parts
+        words = [_WORDS.get(word, part) for word, part in zip(lower, parts, strict=True)]
+        namespace = "Microsoft.Resources"
     types = words[0::2]
     if method == "POST":
         action = types.pop() if len(words) % 2 else ""
