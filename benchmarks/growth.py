@@ -25,6 +25,7 @@ from running import MACHINES
 SAMPLE = 200
 AGENTS = 1_000
 QUESTIONS = 2_000
+SETTLING_SECONDS = 3.0
 PAGE = 10
 LONG = 1_000
 PUTS = 100
@@ -40,6 +41,7 @@ def tables(store: str, effort: Effort) -> list[Table]:
     waits: dict[str, list[float]] = {}
     for size in effort.sizes:
         with Cloud(store, size) as cloud:
+            time.sleep(SETTLING_SECONDS)  # after its start it learns of every machine once
             found.append(_measure(cloud, size, effort))
             for name, ask in _filtered(cloud).items():
                 run = _run(cloud, [ask], effort, 1)
