@@ -19,6 +19,7 @@ from landbridge_server.app import serve
 from landbridge_server.ca.authority import CaError
 from landbridge_server.cli.arguments import CommandError, add_data, add_store, store_url
 from landbridge_server.cli.folder_lock import alone
+from landbridge_server.cli.memory import keep_freed
 from landbridge_server.config import Address, Config, ConfigError, parse_address
 from landbridge_server.edge.log import configure
 from landbridge_server.store import postgresql
@@ -124,6 +125,7 @@ def run(options: argparse.Namespace) -> int:
     configure(options.log_level)
     try:
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keep_freed()
         with alone(config.data), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(config, time.time))  # noqa: TID251 - this is the main()
     except ConfigError:
