@@ -29,3 +29,20 @@ async def test_provider_operations_name_every_action_that_the_types_ask_for(plac
     listed = (await place("GET", path)).json()["value"]
     assert shown in listed
     assert code(await place("GET", f"{path}/Nobody.Knows")) == "InvalidResourceNamespace"
+
+
+async def test_what_rows_of_the_table_serve_is_listed_with_its_types(place):
+    path = "/providers/Microsoft.Authorization/providerOperations/Microsoft.Features"
+    shown = (await place("GET", path)).json()
+    features = next(one for one in shown["resourceTypes"] if one["name"] == "providers/features")
+    assert {one["name"].rpartition("providers/features/")[2] for one in features["operations"]} == {
+        "read",
+        "register/action",
+        "unregister/action",
+    }
+    listed = (await place("GET", "/providers/Microsoft.Features/operations")).json()["value"]
+    names = {operation["name"] for one in shown["resourceTypes"] for operation in one["operations"]}
+    assert {one["name"] for one in listed} == names
+    one = next(one for one in listed if one["name"].endswith("/unregister/action"))
+    assert one["display"]["resource"] == "providers/features"
+    assert one["display"]["operation"] == "unregister/action"

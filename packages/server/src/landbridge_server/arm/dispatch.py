@@ -230,7 +230,8 @@ class Dispatch:
         provider = self.registry.provider(namespace)
         api_version.check(call.api_version, OWN_VERSIONS)
         decided()
-        return answer({"value": [one for kind in provider.types for one in _actions(kind)]})
+        found = [one for kind in provider.types for one in _actions(kind)]
+        return answer({"value": found + [_action_of_rows(one) for one in provider.actions]})
 
 
 def _actions(kind: object) -> list[dict[str, object]]:
@@ -239,16 +240,23 @@ def _actions(kind: object) -> list[dict[str, object]]:
     verbs = list(dict.fromkeys(_VERBS[verb] for verb in sorted(kind.verbs) if verb in _VERBS))
     if isinstance(kind, ResourceType):
         verbs += [f"{name}/action" for name in kind.actions]
-    return [
-        {
-            "name": kind.action(verb),
-            "isDataAction": False,
-            "display": {
-                "provider": kind.namespace,
-                "resource": kind.type,
-                "operation": verb,
-                "description": f"{verb} {kind.full_type}",
-            },
-        }
-        for verb in verbs
-    ]
+    return [_shown(kind.action(verb), kind.namespace, kind.type, verb) for verb in verbs]
+
+
+def _action_of_rows(action: str) -> dict[str, object]:
+    namespace, *words = action.removesuffix("/action").split("/")
+    verb = words[-1] + ("/action" if action.endswith("/action") else "")
+    return _shown(action, namespace, "/".join(words[:-1]), verb)
+
+
+def _shown(action: str, namespace: str, type_name: str, verb: str) -> dict[str, object]:
+    return {
+        "name": action,
+        "isDataAction": False,
+        "display": {
+            "provider": namespace,
+            "resource": type_name,
+            "operation": verb,
+            "description": f"{verb} {namespace}/{type_name}",
+        },
+    }

@@ -29,12 +29,16 @@ class Feature:
 
 @dataclass(frozen=True)
 class Provider:
-    """A namespace, its types and its features. ``free``: it needs no registration."""
+    """A namespace, its types and its features. ``free``: it needs no registration.
+
+    ``actions`` are those, in full, of what rows of the table of routes serve; types tell their own.
+    """
 
     namespace: str
     types: tuple[TypeInfo, ...]
     free: bool = False
     features: tuple[Feature, ...] = ()
+    actions: tuple[str, ...] = ()
 
     def feature(self, name: str) -> Feature:
         """Return the feature with this name, in any casing.

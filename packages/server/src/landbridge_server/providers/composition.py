@@ -125,6 +125,7 @@ class ResourceManager:
                         NetworkProfile(lambda: self.engine),
                         *(_Named(one, "Microsoft.HybridCompute", VERSIONS) for one in hybrid_compute_named),
                     ),
+                    actions=(catalogue.READ,),
                 ),
                 Provider(
                     "Microsoft.HybridConnectivity",
@@ -135,11 +136,13 @@ class ResourceManager:
                     resource_graph.NAMESPACE,
                     (_Named("resources", resource_graph.NAMESPACE, resource_graph.API_VERSIONS),),
                     free=True,
+                    actions=(f"{resource_graph.NAMESPACE}/resources/read",),
                 ),
                 Provider(
                     features.NAMESPACE,
                     tuple(_Named(one, features.NAMESPACE, features.API_VERSIONS) for one in features.TYPES),
                     free=True,
+                    actions=features.ACTIONS,
                 ),
                 Provider("Microsoft.GuestConfiguration", (Assignments(sealer), Reports())),
                 Provider(
@@ -149,6 +152,7 @@ class ResourceManager:
                         for one in activity_log.TYPES
                     ),
                     free=True,
+                    actions=(activity_log.READ,),
                 ),
             ]
         )

@@ -29,6 +29,19 @@ TYPES = ("features", "providers", "featureProviders", "subscriptionFeatureRegist
 WHERE = "subscriptions/{subscription}/providers/microsoft.features"
 _GIVEN = {"metadata": ANY, "description": Text(1000), "shouldFeatureDisplayInPortal": bool}
 _READ, _REGISTRATIONS = "providers/features/read", "featureProviders/subscriptionFeatureRegistrations"
+ACTIONS = tuple(
+    f"{NAMESPACE}/{name}"
+    for name in (
+        "features/read",
+        _READ,
+        "providers/features/register/action",
+        "providers/features/unregister/action",
+        f"{_REGISTRATIONS}/read",
+        f"{_REGISTRATIONS}/write",
+        f"{_REGISTRATIONS}/delete",
+    )
+)
+"""What the handlers ask for."""
 
 
 class Features:

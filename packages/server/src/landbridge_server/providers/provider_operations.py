@@ -61,11 +61,22 @@ def _shown(provider: Provider) -> dict[str, object]:
         "displayName": words,
         "operations": [] if provider.free else registration,
         "resourceTypes": [
-            {"name": kind.type, "displayName": kind.type, "operations": operations(kind)}
-            for kind in provider.types
-            if operations(kind)
+            {"name": name, "displayName": name, "operations": found}
+            for name, found in _by_type(provider).items()
         ],
     }
+
+
+def _by_type(provider: Provider) -> dict[str, list[dict[str, object]]]:
+    """Return the operations of a provider by type: of its types, and of what rows serve."""
+    found = {kind.type: operations(kind) for kind in provider.types if operations(kind)}
+    for action in provider.actions:
+        _, *words = action.removesuffix("/action").split("/")
+        name, verb = "/".join(words[:-1]), words[-1]
+        display = f"{_WORDS[verb]} {name}" if verb in _WORDS else verb
+        about = f"{provider.namespace}/{name}"
+        found.setdefault(name, []).append(_operation(action, display, about))
+    return found
 
 
 def operations(kind: TypeInfo) -> list[dict[str, object]]:
