@@ -8,7 +8,7 @@ import pytest
 
 from landbridge_server.arm import work
 from landbridge_server.arm.resource_type import Effects
-from landbridge_server.store import machines, protected
+from landbridge_server.store import machines, protected, role_assignments
 from landbridge_server.store import work as stored_work
 from landbridge_server.testing import ControlPlane
 from landbridge_wire.errors import ArmError
@@ -433,6 +433,34 @@ async def test_patches_are_not_offered_because_nothing_would_carry_them_out(arm,
     answer = await arm("POST", f"{MACHINE}/{action}", {})
     assert (answer.status_code, code(answer)) == (404, "InvalidResourceType")
     assert "neither assess nor install patches" in answer.json()["error"]["message"]
+
+
+async def test_whoever_waits_long_is_asked_to_ask_less_often(arm, cloud, machine):
+    accepted = await arm("PUT", EXTENSION, BODY)
+    seconds = []
+    for wait in (0, 40, 300):
+        cloud.clock.advance(wait)
+        seconds.append((await arm("GET", accepted.headers["location"], version="")).headers["retry-after"])
+    assert seconds == ["1", "5", "15"]
+
+
+async def test_the_address_of_an_operation_may_have_any_words(arm, machine):
+    accepted = await arm("PUT", EXTENSION, BODY)
+    path = accepted.headers["azure-asyncoperation"].replace("/local/", "/\N{SNOWMAN} x/")
+    polled = await arm("GET", path, version="")
+    assert polled.status_code == 200
+    assert polled.headers["location"].isascii()
+
+
+async def test_the_result_is_shown_to_whoever_may_still_read_the_resource(arm, cloud, machine):
+    await arm.principal("writer", ("Contributor", "resourceGroups/demo"))
+    accepted = await arm("PUT", EXTENSION, BODY, by="writer")
+    machine.report(machine.fetch()[0])
+    assert (await arm("GET", accepted.headers["location"], version="", by="writer")).status_code == 200
+    with cloud.plane.db.writing() as connection:
+        role_assignments.remove_below(connection, machine.key.rpartition("/providers/")[0])
+    refused = await arm("GET", accepted.headers["location"], version="", by="writer")
+    assert (refused.status_code, code(refused)) == (403, "AuthorizationFailed")
 
 
 async def test_the_operation_of_another_is_not_to_be_read_without_a_role(arm, machine):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,10 +19,14 @@ from landbridge_server.arm.documents import iso
 from landbridge_server.store import operations
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.operations import FAILED, IN_PROGRESS, SUCCEEDED, Operation
+from landbridge_wire import arm_id
 from landbridge_wire.errors import STATUS, ArmError
 
 RETRY_AFTER = 1
 """Seconds that a client should wait before it asks again."""
+
+PATIENCE = ((30.0, RETRY_AFTER), (300.0, 5), (float("inf"), 15))
+"""For how long an operation runs, and how many seconds a client should wait then: a machine may be off."""
 
 KEPT = 7 * 86400.0
 """Seconds that the result of an operation stays readable."""
@@ -81,13 +86,18 @@ class Place(NamedTuple):
     words: tuple[str, str] = ("operationstatus", "operationresults")
 
 
-def accepted(base: str, operation: Operation, version: str, place: Place) -> Answer:
-    """Answer 202 with where the provider says how it goes on, as recorded of the real ones."""
-    where = f"{base}/subscriptions/{operation.subscription_id}/providers/{place.namespace}"
-    where += f"/locations/{place.location}"
+def accepted(
+    base: str, operation: Operation, version: str, place: Place, seconds: int = RETRY_AFTER
+) -> Answer:
+    """Answer 202 with where the provider says how it goes on, as recorded of the real ones.
+
+    ``seconds``: when the client should ask.
+    """
+    where = f"{base}/subscriptions/{operation.subscription_id}/providers/{quote(place.namespace)}"
+    where += f"/locations/{quote(place.location)}"
     tail = f"{operation.operation_id}?api-version={version}"
     status, result = place.words
-    headers = {"location": f"{where}/{result}/{tail}", "retry-after": str(RETRY_AFTER)}
+    headers = {"location": f"{where}/{result}/{tail}", "retry-after": str(seconds)}
     if status:
         headers["azure-asyncoperation"] = f"{where}/{status}/{tail}"
     return Answer(202, headers=headers)
@@ -136,6 +146,8 @@ class Operations:
         if operation.status == FAILED:
             raise self._error(operation)
         if operation.kind == PUT_RESOURCE:
+            kind = arm_id.parse(operation.target_id).type
+            self.access.require(call.caller, f"{kind}/read", operation.target_id)
             shown = self.shown(operation.target_id.lower())
             return Answer(200, shown) if shown is not None else Answer(204)
         return Answer(204 if operation.kind in (MOVE, VALIDATE_MOVE) else 200)
@@ -162,7 +174,9 @@ class Operations:
         if "namespace" not in call.names:
             return self.accepted(operation, call.api_version)
         place = Place(call.names["namespace"], call.names["location"])
-        return accepted(self.base, operation, call.api_version, place)
+        age = self.clock() - operation.started_at
+        seconds = next(wait for most, wait in PATIENCE if age < most)
+        return accepted(self.base, operation, call.api_version, place, seconds)
 
     def _operation(self, call: Call) -> Operation:
         """Return the operation, to whoever began it or may read operations.
