@@ -60,7 +60,7 @@ async def replay(world: World, document: Document, number: int = 0) -> list[Case
 async def _case(world: World, operation: Operation, example: Example, group: str) -> Case:
     case = Case(operation.document.name, operation.name, example.title)
     names = Names(world, group, operation, example)
-    absent = scope.not_offered(case.document, case.operation)
+    absent = scope.not_offered(case.document, case.operation, case.title)
     if absent is not None:
         case.outcome = NOT_OFFERED
         await _refused(world, names, absent)

@@ -105,6 +105,8 @@ class Prerequisites:
         text = operation.document.name
         if text.startswith("Microsoft.Features"):
             await self._features()
+        if text.startswith("Microsoft.ResourceGraph"):
+            await self._page()
         if operation.name.startswith("ExtensionMetadata_"):
             self._extensions()
         if "roleAssignments" in operation.template or "roleAssignmentId" in operation.template:
@@ -181,6 +183,18 @@ class Prerequisites:
         value = listed.body.get("value") if listed.status == 200 else None
         if value:
             self.names.feature = tuple(value[0]["name"].split("/"))
+
+    async def _page(self) -> None:
+        """Make what a query finds, and ask for the first page, so that there is a next one."""
+        await self._group()
+        for number in range(4):
+            path = f"{self.names.host.rpartition('/')[0]}/test{number}"
+            await self._put("microsoft.hybridcompute/machines", path)
+        query = "Resources | where name contains 'test' | project id, name, type, location"
+        body = {"subscriptions": [self.world.subscription], "query": query, "options": {"$top": 3}}
+        path = "providers/Microsoft.ResourceGraph/resources"
+        first = await self.world.send("POST", path, body, "2021-03-01")
+        self.names.skip_token = str(first.body.get("$skipToken", "")) if first.status == 200 else ""
 
     def _extensions(self) -> None:
         """Name an extension that this cloud ships; without any, what the example names is asked for."""

@@ -34,6 +34,7 @@ DOCUMENTS = (
     "Microsoft.Insights/2015-04-01/activityLogs_API.json",
     "Microsoft.Insights/2015-04-01/eventCategories_API.json",
     "Microsoft.Insights/2015-04-01/tenantActivityLogs_API.json",
+    "Microsoft.ResourceGraph/2021-03-01/resourcegraph.json",
 )
 
 LEFT_OUT = re.compile(r"Deployment|ExportTemplate", re.IGNORECASE)
@@ -52,7 +53,14 @@ class Absent:
 NO_PARENT = ("ParentResourceNotFound", "InvalidResourceNamespace")
 """How something below a resource is refused whose own type is not there."""
 
+QUERY = ("BadRequest",)
+"""How a query is refused that asks for more than this cloud's part of the language."""
+
 NOT_OFFERED = (
+    Absent(r"ResourceGraph/.*: Basic management group query", "no management groups", QUERY),
+    Absent(
+        r"ResourceGraph/.*: (Summarize resources by|Complex query)", "no top, no summarize by alone", QUERY
+    ),
     Absent(r"HybridCompute/.*/privateLinkScopes\.json ", "private link scopes are not registered"),
     Absent(r" License", "licenses are not registered"),
     Absent(
@@ -69,12 +77,12 @@ NOT_OFFERED = (
     Absent(r" ResourceLinks_", "resource links are not registered"),
     Absent(r" Providers_RegisterAtManagementGroupScope", "no management groups"),
 )
-"""By ``document operation``. The namespace is refused where not even that is there."""
+"""By ``document operation: title``. The namespace is refused where not even that is there."""
 
 
-def not_offered(document: str, operation: str) -> Absent | None:
-    """Return why an operation is not offered; None when it is."""
-    name = f"{document} {operation}"
+def not_offered(document: str, operation: str, title: str) -> Absent | None:
+    """Return why an example of an operation is not offered; None when it is."""
+    name = f"{document} {operation}: {title}"
     return next((one for one in NOT_OFFERED if re.search(one.pattern, name)), None)
 
 

@@ -71,6 +71,7 @@ class Names:
         self.principal = ""
         self.feature = ("Microsoft.HybridCompute", "")
         self.extension = ("", "", "")
+        self.skip_token = ""
 
     def request(self) -> Request:
         """Return the request."""
@@ -193,6 +194,12 @@ class Names:
             return self.principal
         if name == "principalType":
             return "ServicePrincipal"
+        if name == "subscriptions":
+            return [self.world.subscription]
+        if name == "$skipToken":
+            return self.skip_token
+        if name == "query" and isinstance(value, str):
+            return value.replace("Microsoft.Compute/virtualMachines", "Microsoft.HybridCompute/machines")
         if name == "subscriptionIds":
             return [f"subscriptions/{self.world.subscription}"]
         return self._own_names(value)
