@@ -11,7 +11,7 @@ from landbridge_server.store import operations as stored_operations
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.events import Event
 
-ROWS = 500
+ROWS = 200
 """Events per transaction."""
 
 KEPT = 90 * 86400.0
@@ -44,11 +44,11 @@ class FlushActivity:
             self._unwritten = []
         now = self.clock()
         if now - self._pruned_at >= PRUNE_SECONDS:
-            await self.db.write(lambda connection: self._prune(connection, now))
+            await self.db.write(lambda connection: self._prune(connection, now), aside=True)
             self._pruned_at = now
 
     async def _write(self, batch: list[Event]) -> None:
-        await self.db.write(lambda connection: events.add(connection, batch))
+        await self.db.write(lambda connection: events.add(connection, batch), aside=True)
 
     def _prune(self, connection: Connection, now: float) -> None:
         events.prune(connection, now - KEPT, MOST)

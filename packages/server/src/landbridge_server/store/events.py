@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, or_, select
 
+from landbridge_server.store.prepared import PreparedRows
 from landbridge_server.store.schema import events
 
 
@@ -44,6 +45,9 @@ class Wanted:
     limit: int = 200
 
 
+_ADD = PreparedRows(events)
+
+
 def add(connection: Connection, batch: Sequence[Event]) -> None:
     """Add events; one that is there already stays as it is."""
     if not batch:
@@ -54,7 +58,7 @@ def add(connection: Connection, batch: Sequence[Event]) -> None:
     }
     fresh = [one._asdict() for one in batch if one.event_id not in known]
     if fresh:
-        connection.execute(events.insert(), fresh)
+        _ADD.run(connection, fresh)
 
 
 def find(connection: Connection, wanted: Wanted) -> list[Event]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from landbridge_server.store import notices, settings
-from landbridge_server.store.prepared import Prepared
+from landbridge_server.store.prepared import Prepared, PreparedRows
 from landbridge_server.store.schema import certificates, machines, presence
 
 PRESENCE_VERSION = "presence_version"
@@ -220,6 +220,9 @@ def by_principals(connection: Connection) -> dict[str, str]:
     }
 
 
+_ADD_SEEN = PreparedRows(presence)
+
+
 def save_seen(connection: Connection, batch: Iterable[Seen]) -> None:
     """Write a batch of presence rows; rows of machines that are gone are dropped."""
     rows = {seen.machine_key: seen for seen in batch}
@@ -231,5 +234,5 @@ def save_seen(connection: Connection, batch: Iterable[Seen]) -> None:
         presence.delete().where(presence.c.machine_key.in_([seen.machine_key for seen in alive]))
     )
     version = next_version(connection)
-    connection.execute(presence.insert(), [seen._asdict() | {"version": version} for seen in alive])
+    _ADD_SEEN.run(connection, [seen._asdict() | {"version": version} for seen in alive])
     notices.post(connection, "presence")
