@@ -89,12 +89,12 @@ def _sql(condition: Condition) -> ColumnElement[bool]:
         case Inverse():
             return not_(_sql(condition.term))
         case Tagged():
+            # Not a correlated question: those who carry a tag are found by the tag.
             carried = select(resource_tags.c.resource_key).where(
-                resource_tags.c.resource_key == resources.c.key,
                 resource_tags.c.name_key == condition.name.lower(),
                 resource_tags.c.value.in_(condition.values),
             )
-            return carried.exists()
+            return resources.c.key.in_(carried)
     column = COLUMNS[condition.column]
     if condition.how == "in":
         return column.in_(condition.values)
@@ -102,12 +102,27 @@ def _sql(condition: Condition) -> ColumnElement[bool]:
     return or_(*(compare(value, autoescape=True) for value in condition.values))
 
 
-def _seen(visible: Sequence[Visible]) -> ColumnElement[bool]:
-    return or_(false(), *(_place(one) for one in visible))
+_POINTED = frozenset({"name", "group", "key"})
 
 
-def _place(one: Visible) -> ColumnElement[bool]:
-    inside = and_(resources.c.subscription_id == one.subscription_id, resources.c.type_key.in_(one.types))
+def _is_pointed(condition: Condition) -> bool:
+    """Say whether a condition leads to few resources by another index than that of types."""
+    match condition:
+        case Every():
+            return any(_is_pointed(one) for one in condition.terms)
+        case Is():
+            return condition.how == "in" and condition.column in _POINTED
+    return False
+
+
+def _seen(visible: Sequence[Visible], pointed: bool) -> ColumnElement[bool]:
+    return or_(false(), *(_place(one, pointed) for one in visible))
+
+
+def _place(one: Visible, pointed: bool) -> ColumnElement[bool]:
+    # An expression has no index: the database is not led to walk along all of a type.
+    type_key = func.coalesce(resources.c.type_key, "") if pointed else resources.c.type_key
+    inside = and_(resources.c.subscription_id == one.subscription_id, type_key.in_(one.types))
     if one.within is None:
         return inside
     groups = [scope.split("/")[4] for scope in one.within if scope.count("/") == 4]
@@ -115,7 +130,7 @@ def _place(one: Visible) -> ColumnElement[bool]:
 
 
 def _where(visible: Sequence[Visible], condition: Condition) -> ColumnElement[bool]:
-    return and_(_seen(visible), _sql(condition))
+    return and_(_seen(visible, _is_pointed(condition)), _sql(condition))
 
 
 def count(connection: Connection, visible: Sequence[Visible], condition: Condition) -> int:
