@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
+
+from landbridge_agent.daemon import splice
 from landbridge_agent.daemon.link import Link
 from landbridge_agent.daemon.splice import Session
 from landbridge_wire.websocket import FrameReader, Piece
@@ -18,6 +21,8 @@ class RecordingLink:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.came = asyncio.Event()
+        self.reading = True
+        self.aborted = False
 
     def send_frame(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -25,6 +30,18 @@ class RecordingLink:
 
     def close(self, code: int, reason: str = "") -> None:
         pass
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 async def test_what_a_service_says_before_the_relay_answers_is_not_lost():
@@ -52,3 +69,18 @@ async def test_what_a_service_says_before_the_relay_answers_is_not_lost():
 
     pieces = [event for event in FrameReader(masked=True).feed(link.frames[0]) if isinstance(event, Piece)]
     assert b"".join(bytes(piece.data) for piece in pieces) == BANNER
+
+
+async def test_a_relay_that_we_do_not_read_may_be_silent(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(splice, "SILENCE_SECONDS", 0.15)
+    session, link = Session(), RecordingLink()
+    session.start(cast(Link, link))
+    running = asyncio.ensure_future(session.run())
+    session.local.pause_writing()  # the local service reads nothing
+    await asyncio.sleep(0.5)
+    assert not link.reading
+    assert not running.done()
+    session.local.resume_writing()
+    assert link.reading
+    assert await asyncio.wait_for(running, 5) == "the relay fell silent"
+    assert link.aborted

@@ -372,6 +372,25 @@ async def test_pings_are_answered_and_sent_and_silence_ends_both_halves(tmp_path
         sender.drop()
 
 
+async def test_a_machine_that_is_not_read_because_its_sender_reads_nothing_is_pinged(tmp_path: Path) -> None:
+    limits = replace(QUICK, ping=0.05, data_beats=3, control_beats=1000)
+    async with serving(tmp_path, limits) as relay:
+        listener = await relay.listen()
+        dialling = asyncio.ensure_future(relay.connect())
+        call = json.loads((await listener.message())[1])["accept"]
+        machine = await relay.dial(call["address"])
+        sender = await dialling
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                while True:  # until nobody takes any more
+                    await machine.send(bytes(256 * 1024))
+        for _ in range(3 * limits.data_beats):
+            async with asyncio.timeout(5):
+                assert await machine.reader.read(1024)
+        for socket in (machine, sender):
+            socket.drop()
+
+
 async def test_a_silent_listener_is_dropped(tmp_path: Path) -> None:
     down = asyncio.Event()
     async with serving(tmp_path, replace(QUICK, ping=0.05)) as relay:

@@ -32,6 +32,7 @@ class Session:
         self.local = Local(self, buffer or bytearray(HEADROOM + READ_SIZE))
         self.link: Link | None = None
         self._heard_at = loop.time()
+        self._deaf = False  # we do not read the relay: the local side does not keep up
         self._done: asyncio.Future[str] = loop.create_future()
 
     def start(self, link: Link) -> None:
@@ -46,7 +47,7 @@ class Session:
             await asyncio.wait({self._done}, timeout=SILENCE_SECONDS / 3)
             if self._done.done() or self.link is None:
                 break
-            if loop.time() - self._heard_at > SILENCE_SECONDS:
+            if not self._deaf and loop.time() - self._heard_at > SILENCE_SECONDS:
                 self.stop("the relay fell silent")
             else:
                 self.link.send(PING, b"")
@@ -69,6 +70,17 @@ class Session:
             code = NORMAL if error is None else INTERNAL_ERROR
             self.link.close(code, "" if error is None else f"The local connection broke: {error}")
         self._finish("the local side closed")
+
+    def listen(self, yes: bool) -> None:
+        """Take what the relay sends, or nothing for now; silence that we ask for is not counted."""
+        self._deaf = not yes
+        if self.link is None:
+            return
+        if yes:
+            self.heard()
+            self.link.resume_reading()
+        else:
+            self.link.pause_reading()
 
     # -- the link's sink -----------------------------------------------------------------------
 
@@ -143,13 +155,11 @@ class Local(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The local side does not keep up."""
-        if self._session.link is not None:
-            self._session.link.pause_reading()
+        self._session.listen(False)
 
     def resume_writing(self) -> None:
         """The local side keeps up again."""
-        if self._session.link is not None:
-            self._session.link.resume_reading()
+        self._session.listen(True)
 
     def write(self, data: bytes) -> None:
         """Send bytes to the local side."""

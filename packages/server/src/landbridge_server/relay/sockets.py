@@ -153,10 +153,11 @@ class Socket(asyncio.Protocol):
         """Ping, and drop a peer that has been silent for too many pings.
 
         A peer that we do not read, or that has not read what it got, cannot answer: TCP
-        finds out whether it lives.
+        finds out whether it lives. One that we do not read is pinged all the same, so that
+        it knows that we live.
         """
-        if not self._reading_paused and not self._writing_paused:
-            self._missed += 1
+        if not self._writing_paused:
+            self._missed += not self._reading_paused
             if self._missed > self._beats:
                 self._end = (websocket.ABNORMAL, "The peer is silent.")
                 self._transport.abort()
