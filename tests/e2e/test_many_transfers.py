@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.soak, pytest.mark.ssh, pytest.mark.timeout(1200)]
 SESSIONS, REAL, STUCK = 200, 4, 4
 """All of them, those of OpenSSH among them, and those that somebody does not read."""
 
+STUCK_SECONDS = 120.0
+"""Longer than the agent takes the relay's silence for."""
+
 SIZE = 64 * 1024 * 1024
 FRAME = 256 * 1024
 LANDBRIDGE_MIB, HIMDSD_MIB = 384, 300
@@ -111,11 +114,13 @@ async def move_by_ssh(machine: Connection, number: int, ready: asyncio.Event) ->
     assert seen.hexdigest() == (await local.communicate())[0].decode().split()[0]
 
 
-async def stick(tunnel: Tunnel, number: int) -> None:
-    """Have the machine send what nobody reads, or send what the machine does not read."""
-    if number % 2:
+async def stick(tunnel: Tunnel, number: int, over: asyncio.Event) -> None:
+    """Have the machine send what nobody reads until the end, or send what the machine never reads."""
+    if number % 2 == 0:
         await tunnel.send(b"get 0\n")
-        await asyncio.sleep(1200)
+        await over.wait()
+        await take(tunnel.read, 0)
+        return
     await tunnel.send(b"wait\n")
     while True:
         await tunnel.send(bytes(FRAME))
@@ -147,10 +152,11 @@ async def play(machine: Connection, listener: socket.socket) -> float:
     """Open all sessions, then let all of them move at once; return the seconds of the moving."""
     cloud = machine.agent.cloud
     target = target_of(cloud, machine.host, listener.getsockname()[1])
-    ready = asyncio.Event()
+    ready, over = asyncio.Event(), asyncio.Event()
     async with serving(listener):
         stuck = [await connect(cloud.port, target) for _ in range(STUCK)]
-        sticking = [asyncio.ensure_future(stick(tunnel, number)) for number, tunnel in enumerate(stuck)]
+        sticking = [asyncio.ensure_future(stick(tunnel, number, over)) for number, tunnel in enumerate(stuck)]
+        stuck_at = time.monotonic()
         real = [asyncio.ensure_future(move_by_ssh(machine, number, ready)) for number in range(REAL)]
         tunnels = [await connect(cloud.port, target) for _ in range(SESSIONS - STUCK - REAL)]
         await asyncio.sleep(2.0)
@@ -158,7 +164,11 @@ async def play(machine: Connection, listener: socket.socket) -> float:
         ready.set()
         await asyncio.gather(*real, *(move(tunnel, number) for number, tunnel in enumerate(tunnels)))
         took = time.monotonic() - began
-        assert not any(task.done() for task in sticking)
+        await asyncio.sleep(max(0.0, stuck_at + STUCK_SECONDS - time.monotonic()))
+        assert [repr(task.exception()) for task in sticking if task.done()] == []
+        over.set()
+        await asyncio.gather(*sticking[::2])
+        assert [repr(task.exception()) for task in sticking[1::2] if task.done()] == []
         for task, tunnel in zip(sticking, stuck, strict=True):
             task.cancel()
             with suppress(asyncio.CancelledError):
