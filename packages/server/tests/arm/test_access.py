@@ -268,6 +268,7 @@ def matrix(registry):
         rows += [kind.action(verb) for verb in verbs] + [kind.action(f"{name}/action") for name in actions]
     for provider in registry.providers:
         rows += [f"{provider.namespace}/register/action", f"{provider.namespace}/unregister/action"]
+        rows += provider.actions
     rows.append("Microsoft.Resources/subscriptions/resources/read")
     lines = [
         "Which built-in role allows which action. Regenerate: see test_access.py; review every change.",

@@ -45,6 +45,7 @@ from landbridge_server.providers.moves import Moved, Moves
 from landbridge_server.providers.provider_list import ProviderList
 from landbridge_server.providers.resource_graph import handler as resource_graph
 from landbridge_server.providers.resource_groups import ResourceGroup, ResourceGroups
+from landbridge_server.providers.resource_names import ResourceNames
 from landbridge_server.providers.role_definitions import RoleDefinitions
 from landbridge_server.providers.subscriptions import Subscriptions
 from landbridge_server.providers.tag_names import TagNames
@@ -172,6 +173,7 @@ class ResourceManager:
             **Catalogue(access, locations).routes(),
             **ActivityLog(db, access, base).routes(),
             **provider_operations.ProviderOperations(lambda: self.registry).routes(),
+            **ResourceNames(lambda: self.registry).routes(),
         }
         self.activity = Activity(clock)
         self.dispatch = Dispatch(
