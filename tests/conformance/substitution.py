@@ -35,6 +35,7 @@ OWN_BODIES: dict[str, dict[str, Any]] = {
     "Resources_Update": {"tags": {"stage": "test"}},
     "Resources_UpdateById": {"tags": {"stage": "test"}},
     "Tags_UpdateAtScope": {"operation": "Merge", "properties": {"tags": {"stage": "test"}}},
+    "checkResourceName": {"name": "isxbox", "type": "Microsoft.HybridCompute/machines"},
     "ResourceLinks_CreateOrUpdate": {"properties": {"targetId": "/subscriptions/x"}},
 }
 
