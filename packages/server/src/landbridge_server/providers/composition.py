@@ -173,7 +173,7 @@ class ResourceManager:
             **Catalogue(access, locations).routes(),
             **ActivityLog(db, access, base).routes(),
             **provider_operations.ProviderOperations(lambda: self.registry).routes(),
-            **ResourceNames(lambda: self.registry).routes(),
+            **ResourceNames(db, self.registry, access, locations).routes(),
         }
         self.activity = Activity(clock)
         self.dispatch = Dispatch(
