@@ -20,9 +20,7 @@ _SUBSCRIPTION = "subscriptions/"
 class ResourceNames:
     """The handlers."""
 
-    def __init__(
-        self, db: Database, registry: Registry, access: Access, locations: tuple[str, ...]
-    ) -> None:
+    def __init__(self, db: Database, registry: Registry, access: Access, locations: tuple[str, ...]) -> None:
         """Take the types that know their rules, the gate, and the names of the locations."""
         self.db = db
         self.registry = registry
