@@ -73,6 +73,9 @@ async def test_the_catalogue_lists_nothing_while_nothing_is_shipped(place):
         assert (await place("GET", where)).json() == {"value": []}
         answer = await place("GET", f"{where}/2.1")
         assert (answer.status_code, code(answer)) == (404, "ResourceNotFound")
+    publishers = "/providers/Microsoft.HybridCompute/locations/local/publishers"
+    for where in (publishers, f"{publishers}/Microsoft.Azure.Extensions/extensionTypes"):
+        assert (await place("GET", where)).json() == {"value": []}
 
 
 async def test_the_catalogue_shows_what_is_shipped(place, cloud):
@@ -88,6 +91,12 @@ async def test_the_catalogue_shows_what_is_shipped(place, cloud):
         "extensionType": "CustomScript",
         "publisher": "Microsoft.Azure.Extensions",
     }
+    for listed, name in (
+        (catalogue.publishers, "Microsoft.Azure.Extensions"),
+        (catalogue.types, "CustomScript"),
+    ):
+        (one,) = json.loads((await listed(called)).body)["value"]
+        assert (one["name"], one["id"].rpartition("/")[2]) == (name, name)
     called.names = called.names | {"version": "2.1"}
     assert json.loads((await catalogue.one(called)).body) == shown
 

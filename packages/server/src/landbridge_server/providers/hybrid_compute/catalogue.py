@@ -18,10 +18,9 @@ from landbridge_wire import arm_id
 NAMESPACE = "Microsoft.HybridCompute"
 TYPE = "locations/publishers/extensionTypes/versions"
 READ = f"{NAMESPACE}/{TYPE}/read"
-_WHERE = (
-    "providers/microsoft.hybridcompute/locations/{location}/publishers/{publisher}"
-    "/extensiontypes/{extension_type}/versions"
-)
+_PUBLISHERS = "providers/microsoft.hybridcompute/locations/{location}/publishers"
+_TYPES = f"{_PUBLISHERS}/{{publisher}}/extensiontypes"
+_VERSIONS = f"{_TYPES}/{{extension_type}}/versions"
 
 
 class Shipped(NamedTuple):
@@ -49,11 +48,24 @@ class Catalogue:
 
     def routes(self) -> Routes:
         """Return the rows of the table of routes."""
-        return {
-            f"{scope}{_WHERE}{name}": {"GET": handler}
+        versions = {
+            f"{scope}{_VERSIONS}{name}": {"GET": handler}
             for scope in ("", "subscriptions/{subscription}/")
             for name, handler in (("", self.everyone), ("/{version}", self.one))
         }
+        return {**versions, _PUBLISHERS: {"GET": self.publishers}, _TYPES: {"GET": self.types}}
+
+    async def publishers(self, call: Call) -> Answer:
+        """List the publishers of what is shipped."""
+        where = f"/providers/{NAMESPACE}/locations/{self._admit(call)}/publishers"
+        return _named(where, [one.publisher for one in self.shipped])
+
+    async def types(self, call: Call) -> Answer:
+        """List the extensions of a publisher."""
+        location, publisher = self._admit(call), call.names["publisher"].lower()
+        mine = [one for one in self.shipped if one.publisher.lower() == publisher]
+        where = f"/providers/{NAMESPACE}/locations/{location}/publishers/{publisher}/extensionTypes"
+        return _named(where, [one.extension_type for one in mine])
 
     async def everyone(self, call: Call) -> Answer:
         """List the versions of an extension; none when this cloud does not ship it."""
@@ -79,6 +91,10 @@ class Catalogue:
     def _found(self, call: Call) -> list[Shipped]:
         wanted = (call.names["publisher"].lower(), call.names["extension_type"].lower())
         return [one for one in self.shipped if (one.publisher.lower(), one.extension_type.lower()) == wanted]
+
+
+def _named(where: str, found: Sequence[str]) -> Answer:
+    return answer({"value": [{"id": f"{where}/{one}", "name": one} for one in dict.fromkeys(found)]})
 
 
 def _shown(call: Call, location: str, one: Shipped) -> dict[str, object]:
