@@ -72,7 +72,6 @@ NOT_OFFERED = (
     Absent(r" Machines_(Assess|Install)Patches", "no agent deals with the patches of its system"),
     Absent(r" Endpoints_ListIngressGatewayCredentials", "no ingress gateway"),
     Absent(r" Endpoints_ListManagedProxyDetails", "no managed proxy"),
-    Absent(r" Subscriptions_CheckZonePeers", "no availability zones"),
     Absent(r" GlobalAdministrator_ElevateAccess", "no directory roles that could be elevated"),
     Absent(r" ResourceLinks_", "resource links are not registered"),
     Absent(r" Providers_RegisterAtManagementGroupScope", "no management groups"),
