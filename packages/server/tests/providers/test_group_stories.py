@@ -77,3 +77,14 @@ async def test_who_deleted_a_group_may_ask_how_it_ended_though_the_role_went_wit
     await cloud.plane.settle()
     assert (await arm("GET", location, by="owner", version="")).status_code == 200
     assert (await arm("GET", location, by="other", version="")).status_code == 403
+
+
+async def test_no_template_can_be_made_of_a_group_and_the_refusal_says_so(arm):
+    await arm.group()
+    await arm.principal("reader", ("Reader", "resourceGroups/demo"))
+    body = {"resources": ["*"]}
+    answer = await arm("POST", "resourceGroups/demo/exportTemplate", body)
+    assert (answer.status_code, code(answer)) == (404, "InvalidResourceType")
+    assert "Templates and deployments are not offered" in answer.json()["error"]["message"]
+    refused = await arm("POST", "resourceGroups/demo/exportTemplate", body, by="reader")
+    assert code(refused) == "AuthorizationFailed"

@@ -27,3 +27,25 @@ async def test_a_name_that_every_rule_lets_pass_is_allowed(arm):
 async def test_a_name_that_breaks_a_rule_is_refused_with_the_rule(arm, body, wanted):
     answer = await arm("POST", PATH, body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, wanted)
+
+
+async def test_locations_have_no_zones_in_common(arm, cloud):
+    path = "providers/Microsoft.Resources/checkZonePeers"
+    own = cloud.admin["subscriptionId"]
+    for given in ([], [own], [f"subscriptions/{own.upper()}"]):
+        answer = await arm("POST", path, {"location": "LOCAL", "subscriptionIds": given})
+        assert (answer.status_code, answer.json()) == (
+            200,
+            {"subscriptionId": own, "location": "local", "availabilityZonePeers": []},
+        )
+    for body, wanted in (
+        ({}, "LocationRequired"),
+        ({"location": "mars"}, "LocationNotAvailableForResourceType"),
+        ({"location": "local", "subscriptionIds": 1}, "InvalidRequestContent"),
+        ({"location": "local", "subscriptionIds": ["x"]}, "InvalidSubscriptionId"),
+        ({"location": "local", "subscriptionIds": [own[:-4] + "0000"]}, "SubscriptionNotFound"),
+    ):
+        assert (await arm("POST", path, body)).json()["error"]["code"] == wanted
+    await arm.principal("reader", ("Reader", ""))
+    refused = await arm("POST", path, {"location": "local"}, by="reader")
+    assert refused.json()["error"]["code"] == "AuthorizationFailed"

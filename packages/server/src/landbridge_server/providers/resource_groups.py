@@ -88,6 +88,7 @@ class ResourceGroups:
             f"{WHERE}/resourcegroups/{{group}}": one,
             f"{WHERE}/resources": {"GET": self.resources},
             f"{WHERE}/resourcegroups/{{group}}/resources": {"GET": self.resources},
+            f"{WHERE}/resourcegroups/{{group}}/exporttemplate": {"POST": self.export},
         }
 
     def _reference(self, call: Call) -> Reference:
@@ -140,6 +141,19 @@ class ResourceGroups:
             stored.resource_id,
             call.caller.object_id,
             self.engine.clock(),
+        )
+
+    async def export(self, call: Call) -> Answer:
+        """Refuse to make a template of a group: nothing here carries templates out.
+
+        Raises:
+            ArmError: always; AuthorizationFailed for those who could not have one anyway.
+        """
+        self._admitted(call, "exportTemplate/action")
+        raise refusals.type_unknown(
+            self.kind.namespace,
+            call.api_version,
+            "Templates and deployments are not offered by this cloud; read the resources themselves.",
         )
 
     async def everyone(self, call: Call) -> Answer:
