@@ -102,7 +102,7 @@ async def test_every_writable_value_comes_back_and_protected_ones_do_not(arm, cl
     shown = (await arm("PUT", ASSIGNMENT, BODY)).json()
     wanted = dict(BODY["properties"]["guestConfiguration"])
     secret = wanted.pop("configurationProtectedParameter")
-    assert shown["properties"]["guestConfiguration"] == wanted
+    assert shown["properties"]["guestConfiguration"] == wanted | {"configurationProtectedParameter": []}
     assert shown["properties"]["context"] == "Azure policy"
     for path in (ASSIGNMENT, f"{MACHINE}/{TYPE}", TYPE, f"resourceGroups/demo/{TYPE}"):
         text = (await arm("GET", path)).text
@@ -155,6 +155,18 @@ async def test_other_protected_parameters_are_pending_again(arm, cloud, machine)
     change = {"properties": {"guestConfiguration": {"configurationProtectedParameter": one}}}
     answer = await arm("PATCH", ASSIGNMENT, change)
     assert answer.json()["properties"]["complianceStatus"] == "Pending"
+
+
+async def test_a_patch_of_something_else_keeps_protected_parameters(arm, cloud, machine):
+    await arm("PUT", ASSIGNMENT, BODY)
+    add(cloud)
+    answer = await arm("PATCH", ASSIGNMENT, {"properties": {"context": "another"}})
+    assert answer.json()["properties"]["complianceStatus"] == "NonCompliant"
+    assert answer.json()["properties"]["context"] == "another"
+    kind = cloud.plane.resources.registry.find("Microsoft.GuestConfiguration/guestConfigurationAssignments")
+    with cloud.plane.db.reading() as connection:
+        kept = kind.secrets_of(connection, f"{cloud.subscription}/{ASSIGNMENT}".lower())
+    assert kept[0]["value"] == PASSWORD
 
 
 async def test_the_same_report_twice_is_one(arm, cloud, machine):

@@ -95,6 +95,7 @@ class Assignments(ResourceType):
         if not wanted.get("name"):
             raise refusals.invalid("'properties.guestConfiguration.name' is required.", "name")
         self._secrets(write)
+        wanted[SECRET] = []  # as recorded of the real service: there, and never with what is in it
         old = write.old_properties
         if old.get("guestConfiguration") == wanted:
             kept |= {name: old[name] for name in SEEN if name in old}
@@ -108,6 +109,18 @@ class Assignments(ResourceType):
             "assignmentHash": f"{wanted.get('contentHash', '').upper()}.{_sha256(parameters)}",
             "provisioningState": "Succeeded",
         }
+
+    def patch(self, write: Write) -> dict[str, Any]:
+        """Return the body of the PUT that a PATCH amounts to; protected parameters only if it names them."""
+        whole = super().patch(write)
+        given = write.properties.get("guestConfiguration") if isinstance(write.properties, dict) else None
+        kept = (
+            whole["properties"].get("guestConfiguration") if isinstance(whole["properties"], dict) else None
+        )
+        if isinstance(kept, dict) and not (isinstance(given, dict) and SECRET in given):
+            others = {name: value for name, value in kept.items() if name != SECRET}
+            whole["properties"] = {**whole["properties"], "guestConfiguration": others}
+        return whole
 
     def on_create(self, connection: Connection, write: Write, document: Document) -> Operation | None:
         """Keep the protected parameters."""
