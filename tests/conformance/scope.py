@@ -62,7 +62,7 @@ NOT_OFFERED = (
         r"ResourceGraph/.*: (Summarize resources by|Complex query)", "no top, no summarize by alone", QUERY
     ),
     Absent(r"HybridCompute/.*/privateLinkScopes\.json ", "private link scopes are not registered"),
-    Absent(r" License", "licenses are not registered"),
+    Absent(r"\.json License", "licenses are not registered"),
     Absent(
         r" GuestConfigurationAssignment(Report)?s(VMSS)?_(?!RGList|SubscriptionList)",
         "no virtual machines",

@@ -212,3 +212,31 @@ async def test_an_etag_that_is_not_the_present_one(cloud):
         headers={"authorization": f"Bearer {cloud.token}", "if-match": '"another"'},
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (412, "PreconditionFailed")
+
+
+async def test_a_move_to_where_the_caller_may_not_write(cloud):
+    principal, client, secret = cloud.cloud.create_service_principal(
+        "mover", "Contributor", f"/{cloud.group}"
+    )
+    cloud.token = await cloud.cloud.token(client, secret)
+    target = f"/{cloud.group}-other"
+    body = {"resources": [f"/{cloud.machine}"], "targetResourceGroup": target}
+    answer = await cloud.send("POST", f"{cloud.group}/moveResources", body, "2021-04-01")
+    statuses, _ = recorded("LinkedAuthorizationFailed")
+    assert (answer.code, {answer.status}) == ("LinkedAuthorizationFailed", statuses)
+    assert answer.body["error"]["message"] == (
+        f"The client '{client}' with object id '{principal}' has permission to perform action "
+        f"'Microsoft.Resources/subscriptions/resourceGroups/moveResources/action' on scope '/{cloud.group}'; "
+        "however, it does not have permission to perform action "
+        f"'Microsoft.Resources/subscriptions/resourceGroups/write' on the linked scope(s) '{target}' "
+        "or the linked scope(s) are invalid."
+    )
+
+
+async def test_a_query_that_cannot_be_understood(cloud):
+    body = {"subscriptions": [cloud.subscription], "query": "project id-this-is-nothing"}
+    answer = await cloud.send("POST", "providers/Microsoft.ResourceGraph/resources", body, "2021-03-01")
+    assert (answer.status, answer.code) == (400, "BadRequest")
+    detail = answer.body["error"]["details"][0]
+    assert detail["code"] == "InvalidQuery"
+    assert detail["message"].startswith("Query is invalid. Please refer to the documentation")
