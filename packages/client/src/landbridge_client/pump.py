@@ -32,6 +32,12 @@ from landbridge_wire.websocket import (
 PIPE = 1 << 20
 """The size that pipes are grown to where the system lets us."""
 
+RECORD = 16 * 1024
+"""The largest TLS record's payload; it is read whole."""
+
+HEADROOM = 14
+"""The longest frame header; it is written in front of the payload, so both are one TLS write."""
+
 SMALL = 4096
 """Payloads up to this size get a random mask; see docs/adr/0004-websocket-masks.md."""
 
@@ -53,6 +59,9 @@ class Pump:
         self._channel = channel
         self._source, self._sink = source, sink
         self._frames = FrameReader(masked=False)
+        # Both are used again for each read, and only once all that was read has gone on.
+        self._plain = memoryview(bytearray(READ + 2 * RECORD))
+        self._frame = memoryview(bytearray(HEADROOM + READ))
         self._to_sink: list[bytes | memoryview] = []
         self._to_relay = memoryview(b"")
         self._reading_source = True
@@ -135,19 +144,33 @@ class Pump:
             raise ConnectionResetError("the relay closed the connection")
 
     def _decrypt(self) -> None:
-        tls = self._channel.tls
-        while self._closed is None:
-            try:
-                data = tls.read(READ)
-            except ssl.SSLWantReadError:
-                return
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                data = b""
-            if not data:
-                raise ConnectionResetError("the relay closed the connection without a word")
-            self._receive(data)
+        """Decrypt all that was received and take its frames.
 
-    def _receive(self, data: bytes) -> None:
+        Nothing may wait for the sink: its pieces lie where this writes. One ``receive`` and
+        the rest of a record always fit, and there is nothing to decrypt once ``incoming`` is
+        empty: OpenSSL takes no more from it than the record that it gives.
+        """
+        tls, incoming, plain = self._channel.tls, self._channel.incoming, self._plain
+        filled = 0
+        try:
+            while incoming.pending and filled <= len(plain) - RECORD:
+                size = int(tls.read(RECORD, plain[filled:]))  # given a buffer, it returns a size
+                if not size:
+                    raise ssl.SSLEOFError
+                filled += size
+        except ssl.SSLWantReadError:
+            pass
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._receive(plain[:filled])
+            if self._closed is None:
+                raise ConnectionResetError("the relay closed the connection without a word") from None
+            return
+        if filled:
+            self._receive(plain[:filled])
+
+    def _receive(self, data: bytes | memoryview) -> None:
+        if self._closed is not None:
+            return  # RFC 6455 section 5.5.1: nothing counts after a close frame
         for event in self._frames.feed(data):
             if isinstance(event, Piece):
                 if len(event.data):
@@ -179,23 +202,25 @@ class Pump:
     # -- to the relay
 
     def _read_source(self) -> None:
+        frame = self._frame
         try:
-            data = os.read(self._source, READ)
+            size = os.readv(self._source, (frame[HEADROOM:],))
         except (BlockingIOError, InterruptedError):
             return
-        if not data:
+        if not size:
             # An empty binary message: our agent closes its half towards sshd, others ignore it.
             self._reading_source = False
-            self._queue(encode(BINARY, b"", os.urandom(4)))
+        if size <= SMALL:
+            self._queue(encode(BINARY, bytes(frame[HEADROOM : HEADROOM + size]), os.urandom(4)))
             return
-        if len(data) <= SMALL:
-            self._queue(encode(BINARY, data, os.urandom(4)))
-        else:
-            self._queue(frame_header(BINARY, len(data), True, ZERO_MASK), data)
+        header = frame_header(BINARY, size, True, ZERO_MASK)
+        start = HEADROOM - len(header)
+        frame[start:HEADROOM] = header
+        self._queue(frame[start : HEADROOM + size])
 
-    def _queue(self, *parts: bytes) -> None:
-        for part in parts:
-            self._channel.tls.write(part)
+    def _queue(self, data: bytes | memoryview) -> None:
+        """Encrypt; ``outgoing`` takes all of it at once."""
+        self._channel.tls.write(data)
 
     def _send(self) -> None:
         """Send what is encrypted, as far as the socket takes it."""
