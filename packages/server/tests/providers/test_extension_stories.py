@@ -469,3 +469,15 @@ async def test_the_operation_of_another_is_not_to_be_read_without_a_role(arm, ma
     for name in ("azure-asyncoperation", "location"):
         answer = await arm("GET", accepted.headers[name], version="", by="nobody")
         assert (answer.status_code, code(answer)) == (403, "AuthorizationFailed")
+
+
+async def test_protected_settings_are_in_no_log(arm, machine, caplog):
+    caplog.set_level("DEBUG")
+    await arm("PUT", EXTENSION, BODY)
+    wrong = BODY | {"properties": BODY["properties"] | {"typeHandlerVersion": "x"}}
+    await arm("PUT", EXTENSION, wrong)
+    await arm("PATCH", EXTENSION, {"properties": BODY["properties"]})
+    machine.report(machine.fetch()[0])
+    assert caplog.records
+    assert SECRET not in caplog.text
+    assert not any(SECRET in str(vars(one)) for one in caplog.records)
