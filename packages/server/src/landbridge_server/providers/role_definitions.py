@@ -21,7 +21,7 @@ from landbridge_server.arm.grants import NAMESPACE
 from landbridge_server.arm.resource_type import Reference, ServedType
 from landbridge_server.arm.roles import BUILT_IN, by_guid, named, permissions
 from landbridge_server.arm.shape import Text
-from landbridge_server.store import resources, role_assignments, role_definitions
+from landbridge_server.store import resources, role_assignments, role_definitions, tenants
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.role_definitions import Definition
 from landbridge_wire import arm_id
@@ -56,8 +56,8 @@ def missing(guid: str) -> ArmError:
     )
 
 
-def shown(role: AnyRole, scope: str) -> dict[str, object]:
-    """Return a role as it is seen at a scope."""
+def shown(role: AnyRole, scope: str, since: float) -> dict[str, object]:
+    """Return a role as it is seen at a scope; ``since`` is how long there have been built-in ones."""
     properties: dict[str, object]
     if isinstance(role, CustomRole):
         own = role.definition
@@ -79,6 +79,8 @@ def shown(role: AnyRole, scope: str) -> dict[str, object]:
             "description": role.description,
             "assignableScopes": ["/"],
             "permissions": [permissions(role)],
+            "createdOn": iso(since),
+            "updatedOn": iso(since),
         }
     return {
         "id": definition_id(scope, role.guid),
@@ -111,12 +113,14 @@ class RoleDefinitions(ServedType):
             return await self._put(call, reference)
         if call.method == "DELETE":
             return await self._delete(call, reference)
-        role = self.db.read(
-            lambda connection: custom_roles.find(connection, call.caller.tenant_id, reference.id.name)
-        )
+        return self.db.read(lambda connection: self._one(connection, call, reference))
+
+    def _one(self, connection: Connection, call: Call, reference: Reference) -> Answer:
+        scope, tenant = reference.id.parent, call.caller.tenant_id
+        role = custom_roles.find(connection, tenant, reference.id.name)
         if role is None or not _is_seen(role, scope):
             raise missing(reference.id.name)
-        return answer(shown(role, scope))
+        return answer(shown(role, scope, _since(connection, tenant)))
 
     def _list(self, connection: Connection, call: Call, scope: str) -> Answer:
         own = [custom_roles.of(one) for one in role_definitions.of_tenant(connection, call.caller.tenant_id)]
@@ -136,7 +140,8 @@ class RoleDefinitions(ServedType):
                 raise filters.refuse(
                     text, "It can be roleName eq '...', type eq '...', atScope() or atScopeAndBelow()."
                 )
-        return answer({"value": [shown(one, scope) for one in found]})
+        since = _since(connection, call.caller.tenant_id)
+        return answer({"value": [shown(one, scope, since) for one in found]})
 
     async def _put(self, call: Call, reference: Reference) -> Answer:
         guid = _guid(reference.id.name)
@@ -175,7 +180,7 @@ class RoleDefinitions(ServedType):
 
         # 201 for a change, too: that is what every version of the document declares.
         made = custom_roles.of(await self.db.write(work))
-        return answer(shown(made, reference.id.parent), 201)
+        return answer(shown(made, reference.id.parent, now), 201)
 
     async def _delete(self, call: Call, reference: Reference) -> Answer:
         guid = _guid(reference.id.name)
@@ -198,7 +203,9 @@ class RoleDefinitions(ServedType):
             return old
 
         removed = await self.db.write(work)
-        return answer(shown(custom_roles.of(removed), reference.id.parent)) if removed else Answer(204)
+        if removed is None:
+            return Answer(204)
+        return answer(shown(custom_roles.of(removed), reference.id.parent, removed.created_at))
 
     def _check_may_change(
         self, connection: Connection, call: Call, old: Definition, verb: str = "write"
@@ -215,6 +222,12 @@ class RoleDefinitions(ServedType):
                 f"A role with the name '{name}' already exists in this directory. Use a different name.",
                 cause="service",
             )
+
+
+def _since(connection: Connection, tenant: str) -> float:
+    """Return when a tenant began: the built-in roles came with it."""
+    found = tenants.named(connection, tenant)
+    return found.created_at if found is not None else 0.0
 
 
 def _is_seen(role: AnyRole, scope: str) -> bool:
