@@ -116,6 +116,7 @@ class _Replay:
         self.addresses: dict[str, str] = {}
         self.there: set[str] = set()
         self.refused: set[str] = set()
+        self.principals: dict[str, str] = {}
         self.feature = ("", "")
 
     async def all(self) -> Outcome:
@@ -176,7 +177,7 @@ class _Replay:
         await self._prepare(own, path)
         query = {name: value for name, value in parse_qsl(url.query) if name != "api-version"}
         version = dict(parse_qsl(url.query)).get("api-version", "")
-        body = self._body(recorded.get("request_body"))
+        body = self._body(recorded)
         answer = await self.world.send(recorded["method"], own, body, version, **query)
         if absent is not None:
             step.faults = [] if answer.code in absent.codes else [f"answers {answer}"]
@@ -185,13 +186,26 @@ class _Replay:
             step.faults = list(self._differences(recorded, answer)) + self.world.taken()
         return step
 
-    def _body(self, body: Any) -> Any:
+    def _body(self, recorded: dict[str, Any]) -> Any:
+        body = recorded.get("request_body")
         # The recorder wrote some bodies as Python prints bytes, once or twice over.
         while isinstance(body, str) and body.startswith("b'"):
             body = ast.literal_eval(body).decode()
         if isinstance(body, str):
             body = json.loads(body)
-        return json.loads(self.own(json.dumps(body))) if body is not None else None
+        if body is None:
+            return None
+        made = json.loads(self.own(json.dumps(body)))
+        given = made.get("properties") or {}
+        if "principalId" in given and recorded["status"] < 300:
+            given["principalId"] = self._principal(given["principalId"])
+        return made
+
+    def _principal(self, recorded: str) -> str:
+        """Return who plays a recorded principal; it is there once the recorded one was."""
+        if recorded not in self.principals:
+            self.principals[recorded], _, _ = self.world.cloud.create_service_principal(recorded)
+        return self.principals[recorded]
 
     async def _wait(self, recorded: dict[str, Any]) -> None:
         """Let our operations end where the recorded ones had."""

@@ -85,7 +85,7 @@ def not_offered(document: str, operation: str, title: str) -> Absent | None:
     return next((one for one in NOT_OFFERED if re.search(one.pattern, name)), None)
 
 
-RECORDED = ("connectedmachine", "guestconfig", "azcli/resource")
+RECORDED = ("connectedmachine", "guestconfig", "azcli/resource", "azcli/role")
 """The folders of recordings that every recording must be listed for, here or below."""
 
 RECORDINGS = (
@@ -119,6 +119,9 @@ RECORDINGS = (
     "azcli/resource/latest/test_resource_group",
     "azcli/resource/latest/test_resource_group_local_context",
     "azcli/resource/latest/test_resource_group_no_wait",
+    "azcli/role/hybrid_2018_03_01/test_create_for_rbac_with_cert_with_assignment",
+    "azcli/role/hybrid_2018_03_01/test_create_for_rbac_with_existing_kv_cert",
+    "azcli/role/hybrid_2018_03_01/test_create_for_rbac_with_new_kv_cert",
     "connectedmachine/connectedmachine/latest/test_esu_license",
     "connectedmachine/connectedmachine/latest/test_private_link",
     "guestconfig/guestconfig/latest/test_guestconfig",
