@@ -12,6 +12,7 @@ from landbridge_wire.errors import ArmError
 
 LOG = "providers/Microsoft.Insights/eventtypes/management/values"
 MACHINE = "resourceGroups/demo/providers/Microsoft.HybridCompute/machines/web1"
+VERSION = "api-version=2022-09-01"
 SINCE = "eventTimestamp ge '2020-01-01T00:00:00Z'"
 
 
@@ -236,3 +237,20 @@ async def test_old_events_go_and_so_do_too_many(arm, cloud, log):
     cloud.clock.advance(flush_activity.KEPT + 1)
     arm.tokens.clear()
     assert await shown(log) == []
+
+
+async def test_each_write_of_a_batch_is_an_event(arm, log):
+    requests = [
+        {
+            "httpMethod": "PUT",
+            "name": name,
+            "url": f"{arm.cloud.subscription}/resourcegroups/{name}?{VERSION}",
+        }
+        | {"content": {"location": "local"}}
+        for name in ("one", "two")
+    ]
+    answer = await arm("POST", "/batch", {"requests": requests})
+    assert answer.status_code == 200, answer.text
+    names = {one["resourceId"].rpartition("/")[2]: one for one in await shown(log)}
+    assert {"one", "two"} <= set(names)
+    assert names["one"]["correlationId"] == answer.headers["x-ms-request-id"]

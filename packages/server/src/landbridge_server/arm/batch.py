@@ -119,7 +119,9 @@ class Batch:
                 for name, value in given.items()
                 if name.lower() in _HEADERS and isinstance(value, str)
             }
-        return Call(method.upper(), path, query, headers, outer.caller, read_body)
+        return Call(
+            method.upper(), path, query, headers, outer.caller, read_body, request_id=outer.request_id
+        )
 
     def _place(self, unverified_url: object) -> tuple[str, Mapping[str, str]]:
         if not isinstance(unverified_url, str):
