@@ -6,6 +6,8 @@ neighbour, because ARM compares names without case and gives back the caller's c
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -166,6 +169,9 @@ role_definitions = Table(
     Index("role_definitions_by_name", "tenant_id", "name_key", unique=True),
 )
 
+# Of those resources only that have a location: the words of the conditions that lists have.
+TRACKED: dict[str, Any] = {"sqlite_where": text("tracked IS 1"), "postgresql_where": text("tracked IS true")}
+
 # Every resource of every type, resource groups included.
 resources = Table(
     "resources",
@@ -189,8 +195,9 @@ resources = Table(
     # the same wherever it lies.
     Index("resources_by_group", "subscription_id", "group_key", "type_key", "key"),
     Index("resources_by_type", "subscription_id", "type_key", "key"),
-    Index("resources_by_name", "subscription_id", "name_key", "key"),
-    Index("resources_tracked", "subscription_id", "tracked", "key"),
+    Index("resources_by_name", "subscription_id", "name_key", "key", **TRACKED),
+    # With all that a filter can name: what does not match is passed over without its row.
+    Index("resources_tracked", "subscription_id", "key", "type_key", "name_key", "location", **TRACKED),
     Index("resources_by_parent", "parent_key", "type_key", "key"),
 )
 
