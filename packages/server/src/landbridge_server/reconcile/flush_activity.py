@@ -12,7 +12,7 @@ from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.events import Event
 
 ROWS = 200
-"""Events per transaction: some milliseconds, during which nobody else is answered."""
+"""Events per transaction: some milliseconds of the writer."""
 
 KEPT = 90 * 86400.0
 """Seconds that an event stays: what the real service keeps."""
