@@ -59,6 +59,8 @@ async def test_a_machine_moves_with_everything_that_belongs_to_it(place, cloud):
     assert after["properties"]["status"] == "Connected"
     before["properties"] |= {name: after["properties"][name] for name in ("status", "lastStatusChange")}
     assert {"id": before["id"]} | after == before
+    listed = (await place("GET", f"{TO}/{TYPE}")).json()["value"]
+    assert listed == [(await place("GET", NEW)).json()]
     endpoint = (await place("GET", f"{NEW}/{ENDPOINT}")).json()
     assert endpoint["id"] == f"{cloud.subscription}/{NEW}/{ENDPOINT}"
     services = (await place("GET", f"{NEW}/{ENDPOINT}/serviceConfigurations")).json()["value"]
@@ -192,3 +194,16 @@ async def test_hundreds_of_machines_move_at_once(place, cloud):
     listed = (await place("GET", f"{TO}/resources")).json()["value"]
     assert sorted(one["name"] for one in listed) == sorted(names)
     assert len((await place("GET", f"{FROM}/resources")).json()["value"]) == 2
+
+
+async def test_a_machine_with_something_under_way_stays_and_one_whose_extensions_have_ended_takes_them_along(
+    place, cloud
+):
+    extension = {"location": "local", "properties": {"publisher": "p", "type": "t"}}
+    assert code(await place("PUT", f"{OLD}/extensions/one", extension)) == 202
+    for verb in ("moveResources", "validateMoveResources"):
+        refused = await move(place, wanted(cloud), verb)
+        assert code(refused) == "Conflict"
+        assert "in the state 'Creating'" in refused.json()["error"]["message"]
+    assert code(await place("DELETE", f"{OLD}/extensions/one")) in (200, 202, 204)
+    assert code(await move(place, wanted(cloud))) == 202

@@ -158,7 +158,13 @@ def move(connection: Connection, registry: Registry, request: Request, now: floa
             _check_ended(row)
             renamed.append((row.key, _placed(row, place, group, now)))
     moves.rename_resources(connection, renamed)
-    return moves.carry_along(connection, places)
+    machines = moves.carry_along(connection, places)
+    for _, row in renamed:
+        kind = registry.find(row.type_key)
+        if isinstance(kind, ResourceType) and kind.keeps_shown:
+            shown = kind.shown(connection, row.key, documents.decode(row))
+            resources.set_shown(connection, row.key, shown)
+    return machines
 
 
 def check_states(connection: Connection, rows: Sequence[Stored]) -> None:
@@ -186,7 +192,7 @@ def _placed(row: Stored, place: Place, group: Stored, now: float) -> Stored:
     text = place.rebased(row.resource_id)
     document = documents.decode(row)
     document["id"] = text
-    at_top = row.key == place.old_key
+    at_top, etag = row.key == place.old_key, etags.new()
     return row._replace(
         key=text.lower(),
         resource_id=text,
@@ -194,7 +200,8 @@ def _placed(row: Stored, place: Place, group: Stored, now: float) -> Stored:
         group_key=group.name_key,
         parent_key=group.key if at_top else place.rebased(row.parent_key).lower(),
         document=msgspec.json.encode(document).decode(),
-        etag=etags.new(),
+        etag=etag,
         changed_at=now,
-        shown=None,
+        shown=None,  # it tells the id: it is made anew
+        shown_etag=etag,
     )

@@ -13,7 +13,7 @@ from landbridge_server.arm import documents, locks, refusals
 from landbridge_server.arm import tags as rules
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.engine import DELETING, Engine
-from landbridge_server.arm.resource_type import Kind, Reference, ResourceType, ServedType
+from landbridge_server.arm.resource_type import Reference, ResourceType, ServedType
 from landbridge_server.store import resources
 from landbridge_server.store import tags as stored_tags
 from landbridge_server.store.database import Connection
@@ -73,24 +73,24 @@ class Tags(ServedType):
     def _read(self, connection: Connection, scope: arm_id.ArmId) -> dict[str, str]:
         if not scope.group and not scope.namespace:
             return stored_tags.own(connection, scope.key)
-        return documents.tags_of(documents.decode(self._taggable(connection, scope)))
+        return documents.tags_of(documents.decode(self._taggable(connection, scope)[0]))
 
-    def _taggable(self, connection: Connection, scope: arm_id.ArmId) -> Stored:
+    def _taggable(self, connection: Connection, scope: arm_id.ArmId) -> tuple[Stored, ResourceType]:
         stored = resources.get(connection, scope.key)
         if stored is None:
             if scope.namespace:
                 raise refusals.resource_missing(scope)
             raise refusals.group_missing(scope.group)
         kind = self._engine().registry.find(stored.type_key)
-        if not isinstance(kind, ResourceType) or kind.kind not in (Kind.TRACKED, Kind.GROUP):
+        if not isinstance(kind, ResourceType) or not kind.in_locations:
             raise ArmError("BadRequest", f"Resources of the type '{scope.type}' cannot have tags.")
-        return stored
+        return stored, kind
 
     def _keep(self, connection: Connection, call: Call, scope: arm_id.ArmId, tags: dict[str, str]) -> None:
         if not scope.group and not scope.namespace:
             stored_tags.set_own(connection, scope.key, tags)
             return
-        old = self._taggable(connection, scope)
+        old, kind = self._taggable(connection, scope)
         group = resources.get(connection, "/".join(old.key.split("/")[:5]))
         if group is None or DELETING in group.document:
             raise refusals.group_leaving(scope.group)
@@ -99,7 +99,11 @@ class Tags(ServedType):
         document["tags"] = tags
         document["systemData"] = documents.system_data(call.caller, now, document)
         own = arm_id.parse(old.resource_id)
-        row = documents.row(own, old.parent_key, old.type_key, document, now, old, tracked=bool(old.tracked))
+        shown = kind.shown(connection, old.key, document) if kind.keeps_shown else None
+        tracked = bool(old.tracked)
+        row = documents.row(
+            own, old.parent_key, old.type_key, document, now, old, tracked=tracked, shown=shown
+        )
         resources.put(connection, row, tags, is_new=False)
 
 

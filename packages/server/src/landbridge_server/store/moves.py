@@ -76,6 +76,7 @@ _FIELDS = (
     "etag",
     "changed_at",
     "shown",
+    "shown_etag",
 )
 _RENAME = (
     update(resources)

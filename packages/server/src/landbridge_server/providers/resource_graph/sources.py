@@ -71,7 +71,7 @@ def seen_by(
         names = {one.lower() for one in wanted}
         inside = [one for one in inside if one.subscription_id in names]
     kinds = [kind for kind in registry.types() if isinstance(kind, ResourceType)]
-    tracked = [kind for kind in kinds if kind.kind is Kind.TRACKED]
+    tracked = [kind for kind in kinds if kind.kind in (Kind.TRACKED, Kind.TRACKED_CHILD)]
     groups = [kind for kind in kinds if kind.kind is Kind.GROUP]
     return Seen(
         caller.tenant_id,
