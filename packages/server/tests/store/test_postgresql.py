@@ -167,6 +167,24 @@ async def test_a_write_to_a_server_that_is_silent_ends_and_is_not_believed(silen
         await db.write(lambda connection: settings.put(connection, "name", "lost"))
 
 
+async def test_writes_that_share_a_connection_that_is_lost_are_all_told_so(postgresql):
+    with postgresql.database(postgresql_server.TEMPLATE) as url:
+        db, together = Database(url), threading.Event()
+        first = asyncio.ensure_future(db.write(lambda connection: together.wait(10)))
+        await asyncio.sleep(0.1)  # it runs, and the next two wait together
+        lost = "SELECT pg_terminate_backend(pg_backend_pid())"
+        cut = asyncio.ensure_future(db.write(lambda connection: connection.exec_driver_sql(lost)))
+        beside = asyncio.ensure_future(db.write(name_of))
+        await asyncio.sleep(0.1)
+        together.set()
+        assert await first
+        for one in (cut, beside):
+            with pytest.raises(StoreUnavailable):
+                await one
+        assert await db.write(name_of) is None
+        db.close()
+
+
 async def test_a_read_goes_on_over_a_connection_that_the_server_has_ended(postgresql):
     with postgresql.database(postgresql_server.TEMPLATE) as url:
         db = Database(url)

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.engine import URL, Dialect, Engine
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -164,6 +164,10 @@ def explained(error: Exception, url: str) -> StoreUnavailable | None:
     where = f"The database {shown(url)} cannot be used: "
     if isinstance(error, PoolTimeout):
         return StoreUnavailable(where + "all connections are busy.")
+    if isinstance(error, PendingRollbackError):  # whoever shared a transaction with the one that met the loss
+        found = StoreUnavailable(where + "the connection was lost.")
+        found.lost = True
+        return found
     if not isinstance(error, DBAPIError):
         return None
     state = getattr(error.orig, "sqlstate", None) or ""
