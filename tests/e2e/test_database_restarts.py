@@ -214,7 +214,7 @@ def test_postgresql_restarts_under_load_and_nothing_is_lost(nodes: Nodes, sshd: 
         seen = asyncio.run(play(nodes, machine, listener))
         print("\n", dict(sorted(seen.answers.items())), dict(seen.sessions))
         print("rounds of open sessions:", sum(one.rounds for one in seen.pulses))
-        assert seen.wrong == []
+        assert seen.wrong == [], errors_of(nodes)
         assert [one.broken for one in seen.pulses if one.broken] == []
         assert min(one.rounds for one in seen.pulses) > 10
         assert [one.ended for one in seen.machines if one.ended] == []
@@ -226,6 +226,12 @@ def test_postgresql_restarts_under_load_and_nothing_is_lost(nodes: Nodes, sshd: 
         assert machine.ssh("echo after").stdout == "after\n"
     finally:
         machine.agent.stop()
+
+
+def errors_of(nodes: Nodes) -> str:
+    """What the nodes logged as their own errors."""
+    lines = [line for node in (nodes.one, nodes.two) for line in node.child.said().splitlines()]
+    return "\n".join(line for line in lines if '"level":"error"' in line)
 
 
 def lost(nodes: Nodes, seen: Seen) -> list[str]:
