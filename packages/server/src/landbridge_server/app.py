@@ -25,6 +25,8 @@ from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.ca.keyring import open_secret, write_atomically
 from landbridge_server.config import Address, Config
+from landbridge_server.edge.connections import Connections, Room
+from landbridge_server.edge.http_protocol import Deadlines
 from landbridge_server.edge.listener import Listener
 from landbridge_server.edge.listener import listening as open_listener
 from landbridge_server.edge.middleware import Edge
@@ -339,23 +341,32 @@ def _announce(config: Config, authority: CertificateAuthority) -> None:
 
 
 @asynccontextmanager
-async def listening(plane: ControlPlane, address: Address) -> AsyncIterator[Listener]:
+async def listening(
+    plane: ControlPlane, address: Address, deadlines: Deadlines | None = None, room: Room | None = None
+) -> AsyncIterator[Listener]:
     """Serve one control plane on its ports, with its tasks in the background, until the block ends.
+
+    ``room`` is for the connections of all ports together.
 
     Raises:
         OSError: an address cannot be bound.
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(plane.leave)
-        context = plane.tls.context
-        opened = await stack.enter_async_context(
-            open_listener(plane.application, plane.broker, context, address.host, address.port, plane.clock)
-        )
-        relay = plane.config.relay_listen
-        if relay is not None:
-            await stack.enter_async_context(
-                open_listener(plane.application, plane.broker, context, relay.host, relay.port, plane.clock)
+        connections = Connections(room or Room(), asyncio.get_running_loop().time)
+        stack.callback(connections.close)
+
+        async def opening(where: Address) -> Listener:
+            app, broker, context = plane.application, plane.broker, plane.tls.context
+            return await stack.enter_async_context(
+                open_listener(
+                    app, broker, context, where.host, where.port, plane.clock, deadlines, connections
+                )
             )
+
+        opened = await opening(address)
+        if plane.config.relay_listen is not None:
+            await opening(plane.config.relay_listen)
         stack.callback(plane.broker.shut_down)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(plane.driver.run())]
@@ -369,15 +380,15 @@ async def listening(plane: ControlPlane, address: Address) -> AsyncIterator[List
         await plane.settle()
 
 
-async def serve(config: Config, clock: Callable[[], float]) -> None:
-    """Open the control plane, serve it, and stop at SIGTERM or SIGINT."""
+async def serve(config: Config, clock: Callable[[], float], room: Room | None = None) -> None:
+    """Open the control plane, serve it, and stop at SIGTERM or SIGINT; ``room`` is for its connections."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     plane = ControlPlane(config, clock)
     try:
-        async with listening(plane, config.listen):
+        async with listening(plane, config.listen, room=room):
             print(f"ready {config.endpoints.resource_manager}", flush=True)
             await stop.wait()
             logger.info("stopping")

@@ -22,6 +22,8 @@ import httpx
 
 from landbridge_server import app
 from landbridge_server.config import Address, Config
+from landbridge_server.edge.connections import Room
+from landbridge_server.edge.http_protocol import Deadlines
 from landbridge_server.identity import directory
 from landbridge_server.store.database import Connection
 
@@ -122,9 +124,12 @@ class ControlPlane:
             return work(connection)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
+    async def serving(
+        self, deadlines: Deadlines | None = None, room: Room | None = None
+    ) -> AsyncIterator[str]:
         """Serve on a free loopback port with TLS and all background tasks; yield the URL."""
-        async with app.listening(self.plane, Address("127.0.0.1", self.config.listen.port)) as _listener:
+        address = Address("127.0.0.1", self.config.listen.port)
+        async with app.listening(self.plane, address, deadlines, room) as _listener:
             yield self.config.endpoints.resource_manager
 
     def trusting(self) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ import uvloop
 
 from landbridge_server.app import serve
 from landbridge_server.ca.authority import CaError
+from landbridge_server.cli import descriptors
 from landbridge_server.cli.arguments import CommandError, add_data, add_store, store_url
 from landbridge_server.cli.folder_lock import alone
 from landbridge_server.cli.memory import keep_freed
@@ -24,6 +26,8 @@ from landbridge_server.config import Address, Config, ConfigError, parse_address
 from landbridge_server.edge.log import configure
 from landbridge_server.store import postgresql
 from landbridge_server.store.database import StoreUnavailable
+
+logger = logging.getLogger("landbridge")
 
 EXAMPLES = """examples:
   landbridge up
@@ -126,8 +130,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         keep_freed()
+        files = descriptors.raised()
+        if told := descriptors.warning(files):
+            logger.warning(told)
         with alone(config.data), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(config, time.time))  # noqa: TID251 - this is the main()
+            runner.run(serve(config, time.time, descriptors.room(files)))  # noqa: TID251 - this is the main()
     except ConfigError:
         raise
     except (OSError, ValueError, CaError, StoreUnavailable) as error:  # ValueError: an unreadable key

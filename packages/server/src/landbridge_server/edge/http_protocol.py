@@ -21,6 +21,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from landbridge_server.edge.connections import Connections
+
 Application = Callable[..., Any]
 """An ASGI application."""
 
@@ -32,6 +34,9 @@ AT_ONCE = 8
 
 TOGETHER = 64 * 1024
 """Bytes of an answer that wait for each other."""
+
+FAREWELL = 1.0
+"""Seconds that a connection has to end which gives way to another."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +140,10 @@ class Stage(Enum):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection; ``deadlines`` is set by a subclass for each listener."""
+    """One connection; ``deadlines`` and ``guests`` are set by a subclass for each listener."""
 
     deadlines = Deadlines()
+    guests: Connections | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -156,6 +162,22 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._answers = Gathering(transport, self.loop)
         self._expect(Stage.HEAD, self.deadlines.head)
+        if self.guests is not None and not self.guests.arrived(transport, self):
+            self.give_way()
+
+    def busy(self) -> bool:
+        """Say whether an answer is being made that the peer waits for and reads."""
+        return self._stage is Stage.ANSWER and self._stalled is None
+
+    def give_way(self) -> None:
+        """End the connection, as others need its place; say so where no answer is under way."""
+        if self._stage is Stage.HEAD:
+            self._refuse(503, "Service Unavailable", "Retry-After: 5\r\n")
+        else:
+            self.transport.close()
+        self._stop_watching()
+        # Who does not take part in the end of TLS must not keep the place meanwhile.
+        self.loop.call_later(FAREWELL, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -165,6 +187,8 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over; from here on the relay bounds it."""
         self._stop_watching()
+        if self.guests is not None:
+            self.guests.proven(self.transport)
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
@@ -296,9 +320,9 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()  # an answer may be under way: nothing can be put before it
 
-    def _refuse(self, status: int, text: str) -> None:
+    def _refuse(self, status: int, text: str, more: str = "") -> None:
         if not self.transport.is_closing():
-            head = f"HTTP/1.1 {status} {text}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            head = f"HTTP/1.1 {status} {text}\r\n{more}Content-Length: 0\r\nConnection: close\r\n\r\n"
             self._answers.write(head.encode())
             self._answers.close()
 

@@ -4,13 +4,16 @@ uvicorn's HTTP protocol parses requests and runs the application; WebSocket upgr
 handed over, transport and all, to the relay, so its bytes never pass ASGI. TLS is
 aiofastnet's, for less CPU per byte and because it copies what it must queue.
 
-Everything before authentication is bounded: TLS handshakes here; request heads, bodies, and how
-long an answer may wait to be read in ``http_protocol``.
+Everything before authentication is bounded: TLS handshakes here; how many connections there may
+be in ``connections``; request heads, bodies, and how long an answer may wait to be read in
+``http_protocol``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,9 +26,13 @@ import aiofastnet
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from landbridge_server.edge.connections import Connections, Room
 from landbridge_server.edge.http_protocol import Application, Deadlines, HttpProtocol
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.protocol import upgraded_to
+
+BACKLOG = 2048
+"""Connections that the kernel keeps until we accept them."""
 
 
 @dataclass
@@ -79,11 +86,13 @@ async def listening(
     port: int,
     clock: Callable[[], float],
     deadlines: Deadlines | None = None,
+    connections: Connections | None = None,
 ) -> AsyncIterator[Listener]:
     """Serve ``app`` and the relay on one port until the block ends.
 
     ``clock`` is unix time, for the Date header. The lifespan of ``app`` is the caller's, as
-    two listeners may share it; so is ``broker.shut_down()``.
+    two listeners may share it; so is ``broker.shut_down()``. ``connections`` bounds all
+    listeners that share it together.
 
     Raises:
         OSError: the address cannot be bound.
@@ -103,26 +112,52 @@ async def listening(
     )
     config.load()
     state = ServerState()
-    protocol = type("BoundHttpProtocol", (HttpProtocol,), {"deadlines": limits})
     loop = asyncio.get_running_loop()
-    server = await aiofastnet.create_server(
-        loop,
-        lambda: protocol(config=config, server_state=state, app_state={}),
-        host,
-        port,
-        backlog=2048,
-        ssl=ssl_context,
-        ssl_handshake_timeout=limits.handshake if ssl_context else None,
-        ssl_shutdown_timeout=limits.grace if ssl_context else None,
-    )
+    counted = connections or Connections(Room(), loop.time)
+    protocol = type("BoundHttpProtocol", (HttpProtocol,), {"deadlines": limits, "guests": counted})
+    servers = [
+        await aiofastnet.create_server(
+            loop,
+            lambda: protocol(config=config, server_state=state, app_state={}),
+            sock=counted.listening(bound),
+            backlog=BACKLOG,
+            ssl=ssl_context,
+            ssl_handshake_timeout=limits.handshake if ssl_context else None,
+            ssl_shutdown_timeout=limits.grace if ssl_context else None,
+        )
+        for bound in await _bound(loop, host, port)
+    ]
     date = _Date(loop, state, clock)
     try:
-        yield Listener(host, server.sockets[0].getsockname()[1])
+        yield Listener(host, servers[0].sockets[0].getsockname()[1])
     finally:
         date.stop()
-        server.close()
+        for server in servers:
+            server.close()
         await _drain(state, limits.grace)
-        await server.wait_closed()
+        for server in servers:
+            await server.wait_closed()
+        if connections is None:
+            counted.close()
+
+
+async def _bound(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[socket.socket]:
+    """Return a bound socket for each address that ``host`` means, leaving out families that are off."""
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    absent: OSError | None = None
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        try:
+            sockets.append(socket.create_server(address, family=family, backlog=BACKLOG))
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                for opened in sockets:
+                    opened.close()
+                raise
+            absent = error
+    if not sockets:
+        raise absent or OSError(errno.EADDRNOTAVAIL, f"{host} has no address")
+    return sockets
 
 
 class _Date:
