@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from landbridge_server.arm.resource_type import Kind, ResourceType
+
 LOCKS = "providers/Microsoft.Authorization/locks"
 GROUP = "resourceGroups/demo"
 MACHINE = f"{GROUP}/providers/Microsoft.HybridCompute/machines/web1"
@@ -174,3 +176,31 @@ async def test_only_who_may_write_locks_can_put_or_remove_them(place):
     assert code(await place("GET", f"{GROUP}/{LOCKS}/a", by="contributor")) == 200
     assert code(await place("PUT", f"{LOCKS}/a", body, by="gatekeeper")) == "AuthorizationFailed"
     assert code(await place("DELETE", f"{GROUP}/{LOCKS}/a", by="gatekeeper")) == 200
+
+
+def below_the_machine(kind):
+    """Return the path of a resource of a type in the locked group, its parents being there."""
+    known = {"machines": "web1", "endpoints": "default"}
+    pairs = "/".join(f"{word}/{known.get(word, 'x')}" for word in kind.type.split("/"))
+    extends = kind.kind in (Kind.EXTENSION, Kind.CHILD) and not kind.type.startswith("machines")
+    return f"{MACHINE if extends else GROUP}/providers/{kind.namespace}/{pairs}"
+
+
+async def test_no_type_gets_around_a_read_only_lock(place, cloud):
+    """A walk over the registry: every write and every action of every type that the engine keeps."""
+    registry = cloud.plane.resources.registry
+    for provider in registry.providers:
+        await place("POST", f"providers/{provider.namespace}/register")
+    cloud.clock.advance(5)
+    await lock(place, GROUP, "ReadOnly")
+    walked = 0
+    for kind in registry.types():
+        if not isinstance(kind, ResourceType) or kind.kind is Kind.GROUP:
+            continue
+        path = below_the_machine(kind)
+        if "PUT" in kind.verbs:
+            assert code(await place("PUT", path, {"location": "local"})) == "ScopeLocked", path
+        for action in kind.actions:
+            assert code(await place("POST", f"{path}/{action}", {})) == "ScopeLocked", (path, action)
+        walked += 1
+    assert walked > 5
