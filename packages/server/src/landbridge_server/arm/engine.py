@@ -5,7 +5,7 @@ A write, step by step. Whether the caller may was decided before, without lookin
 2. the preconditions of the headers hold;
 3. the new envelope is composed: from the body, from what the type says, and from what was there;
 4. the type's hook runs; the row is written. A write that changes nothing writes nothing;
-5. after the commit, the resource is read again as its type shows it.
+5. after the commit, it is answered as its type shows it now.
 """
 
 from __future__ import annotations
