@@ -6,11 +6,7 @@ import json
 
 import pytest
 
-from landbridge_server.arm import work
-from landbridge_server.arm.resource_type import Effects
-from landbridge_server.store import machines, protected, role_assignments
-from landbridge_server.store import work as stored_work
-from landbridge_server.testing import ControlPlane
+from landbridge_server.store import protected, role_assignments
 from landbridge_wire.errors import ArmError
 
 MACHINE = "resourceGroups/demo/providers/Microsoft.HybridCompute/machines/web1"
@@ -35,44 +31,11 @@ def code(answer):
     return answer.json()["error"]["code"]
 
 
-class Machine:
-    """What the agent's side does with the work of one machine."""
-
-    def __init__(self, cloud, path=MACHINE):
-        self.cloud = cloud
-        self.key = f"{cloud.subscription}/{path}".lower()
-
-    def enrol(self):
-        with self.cloud.plane.db.writing() as connection:
-            machines.set_enrolled(connection, self.key, self.cloud.clock())
-
-    def fetch(self):
-        with self.cloud.plane.db.writing() as connection:
-            return work.fetch(connection, self.key, self.cloud.clock())
-
-    def report(self, item, ended=True, error=None, **properties):
-        said = work.Report(properties, ended, error)
-        effects = Effects()
-        with self.cloud.plane.db.writing() as connection:
-            registry = self.cloud.plane.resources.registry
-            work.report(connection, registry, self.key, item.work_id, said, self.cloud.clock(), effects)
-        effects.run()
-
-
-@pytest.fixture
-async def machine(arm, cloud):
-    await arm.group()
-    await arm.machine()
-    made = Machine(cloud)
-    made.enrol()
-    return made
-
-
 async def status_of(arm, answer):
     return (await arm("GET", answer.headers["azure-asyncoperation"], version="")).json()
 
 
-async def test_a_creation_is_accepted_with_an_empty_body_and_both_addresses(arm, cloud, machine):
+async def test_a_creation_is_accepted_with_an_empty_body_and_both_addresses(arm, cloud, agent):
     answer = await arm("PUT", EXTENSION, BODY)
     assert (answer.status_code, answer.content) == (202, b"")
     base = f"{cloud.config.endpoints.resource_manager}{cloud.subscription}"
@@ -84,7 +47,7 @@ async def test_a_creation_is_accepted_with_an_empty_body_and_both_addresses(arm,
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_until_the_machine_reports_everything_says_that_it_waits(arm, machine):
+async def test_until_the_machine_reports_everything_says_that_it_waits(arm, agent):
     accepted = await arm("PUT", EXTENSION, BODY)
     for _ in range(2):
         polled = await arm("GET", accepted.headers["azure-asyncoperation"], version="")
@@ -94,10 +57,10 @@ async def test_until_the_machine_reports_everything_says_that_it_waits(arm, mach
         assert (await arm("GET", accepted.headers["location"], version="")).status_code == 202
         shown = (await arm("GET", EXTENSION)).json()
         assert shown["properties"]["provisioningState"] == "Creating"
-        machine.fetch()
+        agent.fetch()
 
 
-async def test_what_was_written_comes_back_without_what_is_protected(arm, cloud, machine):
+async def test_what_was_written_comes_back_without_what_is_protected(arm, cloud, agent):
     await arm("PUT", EXTENSION, BODY)
     for path in (EXTENSION, f"{MACHINE}/extensions", "resources", f"{MACHINE}?$expand=instanceView"):
         answer = await arm("GET", path)
@@ -111,9 +74,9 @@ async def test_what_was_written_comes_back_without_what_is_protected(arm, cloud,
     assert (shown["name"], shown["location"], shown["tags"]) == ("script", "local", {"site": "lab"})
 
 
-async def test_protected_settings_are_sealed_in_the_store_and_open_for_the_machine(arm, cloud, machine):
+async def test_protected_settings_are_sealed_in_the_store_and_open_for_the_machine(arm, cloud, agent):
     await arm("PUT", EXTENSION, BODY)
-    key = f"{machine.key}/extensions/script"
+    key = f"{agent.key}/extensions/script"
     kind = cloud.plane.resources.registry.find("Microsoft.HybridCompute/machines/extensions")
     with cloud.plane.db.reading() as connection:
         sealed = protected.get(connection, key)
@@ -122,10 +85,10 @@ async def test_protected_settings_are_sealed_in_the_store_and_open_for_the_machi
         assert kind.secrets_of(connection, key) == {"protectedSettings": {"storageAccountKey": SECRET}}
 
 
-async def test_a_report_of_success_ends_the_operation_with_the_resource(arm, machine):
+async def test_a_report_of_success_ends_the_operation_with_the_resource(arm, agent):
     accepted = await arm("PUT", EXTENSION, BODY)
-    (item,) = machine.fetch()
-    machine.report(item, instanceView=VIEW)
+    (item,) = agent.fetch()
+    agent.report(item, instanceView=VIEW)
     status = await status_of(arm, accepted)
     assert (status["status"], "endTime" in status) == ("Succeeded", True)
     shown = (await arm("GET", EXTENSION)).json()
@@ -133,226 +96,99 @@ async def test_a_report_of_success_ends_the_operation_with_the_resource(arm, mac
     assert shown["properties"]["instanceView"] == VIEW
     result = await arm("GET", accepted.headers["location"], version="")
     assert (result.status_code, result.json()) == (200, shown)
-    assert machine.fetch() == []
+    assert agent.fetch() == []
 
 
-async def test_a_report_of_failure_ends_the_operation_with_its_message(arm, machine):
+async def test_a_report_of_failure_ends_the_operation_with_its_message(arm, agent):
     accepted = await arm("PUT", EXTENSION, BODY)
-    (item,) = machine.fetch()
+    (item,) = agent.fetch()
     said = "Extension returned non-zero exit code for Install: 3"
-    machine.report(item, error=ArmError("OperationNotAllowed", said))
+    agent.report(item, error=ArmError("OperationNotAllowed", said))
     status = await status_of(arm, accepted)
     assert (status["status"], status["error"]["message"]) == ("Failed", said)
     assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Failed"
 
 
-async def test_a_report_about_another_machines_work_is_refused(arm, cloud, machine):
+async def test_a_report_about_another_machines_work_is_refused(arm, cloud, agent, agent_side):
     await arm.machine("web2")
     await arm("PUT", EXTENSION, BODY)
-    (item,) = machine.fetch()
-    other = Machine(cloud, MACHINE.replace("web1", "web2"))
+    (item,) = agent.fetch()
+    other = agent_side(cloud, MACHINE.replace("web1", "web2"))
     assert other.fetch() == []
     with pytest.raises(ArmError) as refused:
         other.report(item)
     assert refused.value.code == "NotFound"
 
 
-async def test_what_a_machine_reports_is_held_against_a_shape(arm, machine):
+async def test_what_a_machine_reports_is_held_against_a_shape(arm, agent):
     await arm("PUT", EXTENSION, BODY)
-    (item,) = machine.fetch()
-    machine.report(item, publisher="Evil", provisioningState="Odd", instanceView=VIEW | {"more": 1})
+    (item,) = agent.fetch()
+    agent.report(item, publisher="Evil", provisioningState="Odd", instanceView=VIEW | {"more": 1})
     properties = (await arm("GET", EXTENSION)).json()["properties"]
     assert properties["publisher"] == "Microsoft.Azure.Extensions"
     assert properties["provisioningState"] == "Succeeded"
     assert properties["instanceView"] == VIEW
 
 
-async def test_the_same_write_while_it_waits_is_the_same_operation(arm, machine):
+async def test_the_same_write_while_it_waits_is_the_same_operation(arm, agent):
     first = await arm("PUT", EXTENSION, BODY)
-    machine.fetch()
+    agent.fetch()
     second = await arm("PUT", EXTENSION, BODY)
     assert second.headers["location"] == first.headers["location"]
-    assert len(machine.fetch()) == 1
+    assert len(agent.fetch()) == 1
 
 
-async def test_the_same_write_after_success_asks_the_machine_for_nothing(arm, machine):
+async def test_the_same_write_after_success_asks_the_machine_for_nothing(arm, agent):
     await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0], instanceView=VIEW)
+    agent.report(agent.fetch()[0], instanceView=VIEW)
     answer = await arm("PUT", EXTENSION, BODY)
     assert (answer.status_code, answer.json()["properties"]["instanceView"]) == (200, VIEW)
-    assert machine.fetch() == []
+    assert agent.fetch() == []
 
 
-async def test_the_same_write_after_a_failure_tries_again(arm, machine):
+async def test_the_same_write_after_a_failure_tries_again(arm, agent):
     await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0], error=ArmError("OperationNotAllowed", "no"))
+    agent.report(agent.fetch()[0], error=ArmError("OperationNotAllowed", "no"))
     assert (await arm("PUT", EXTENSION, BODY)).status_code == 202
-    assert len(machine.fetch()) == 1
+    assert len(agent.fetch()) == 1
     assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Updating"
 
 
-async def test_another_protected_setting_alone_is_a_change(arm, machine):
+async def test_another_protected_setting_alone_is_a_change(arm, agent):
     await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
+    agent.report(agent.fetch()[0])
     changed = json.loads(json.dumps(BODY).replace(SECRET, "another"))
     assert (await arm("PUT", EXTENSION, changed)).status_code == 202
     assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Updating"
 
 
-async def test_a_patch_merges_and_leaves_protected_settings_as_they_are(arm, cloud, machine):
+async def test_a_patch_merges_and_leaves_protected_settings_as_they_are(arm, cloud, agent):
     await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
+    agent.report(agent.fetch()[0])
     answer = await arm("PATCH", EXTENSION, {"properties": {"settings": {"timestamp": 1}}})
     assert (answer.status_code, answer.content) == (202, b"")
     shown = (await arm("GET", EXTENSION)).json()
     assert shown["properties"]["settings"] == {"commandToExecute": "id", "timestamp": 1}
     kind = cloud.plane.resources.registry.find("Microsoft.HybridCompute/machines/extensions")
     with cloud.plane.db.reading() as connection:
-        kept = kind.secrets_of(connection, f"{machine.key}/extensions/script")
+        kept = kind.secrets_of(connection, f"{agent.key}/extensions/script")
     assert kept == {"protectedSettings": {"storageAccountKey": SECRET}}
 
 
-async def test_a_put_without_protected_settings_removes_them(arm, cloud, machine):
+async def test_a_put_without_protected_settings_removes_them(arm, cloud, agent):
     await arm("PUT", EXTENSION, BODY)
     properties = {k: v for k, v in BODY["properties"].items() if k != "protectedSettings"}
     await arm("PUT", EXTENSION, BODY | {"properties": properties})
     with cloud.plane.db.reading() as connection:
-        assert protected.get(connection, f"{machine.key}/extensions/script") == ""
+        assert protected.get(connection, f"{agent.key}/extensions/script") == ""
 
 
-async def test_tags_alone_can_change_without_the_machine(arm, machine):
+async def test_tags_alone_can_change_without_the_machine(arm, agent):
     await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
+    agent.report(agent.fetch()[0])
     answer = await arm("PATCH", EXTENSION, {"tags": {"a": "b"}})
     assert (answer.status_code, answer.json()["tags"]) == (200, {"a": "b"})
-    assert machine.fetch() == []
-
-
-async def test_a_newer_write_takes_the_place_of_one_that_nobody_fetched(arm, machine):
-    first = await arm("PUT", EXTENSION, BODY)
-    changed = BODY | {"properties": BODY["properties"] | {"forceUpdateTag": "2"}}
-    second = await arm("PUT", EXTENSION, changed)
-    status = await status_of(arm, first)
-    assert (status["status"], status["error"]["code"]) == ("Failed", "OperationPreempted")
-    assert (await status_of(arm, second))["status"] == "InProgress"
-    assert len(machine.fetch()) == 1
-
-
-async def test_a_newer_write_comes_after_one_that_the_machine_has_begun(arm, machine):
-    first = await arm("PUT", EXTENSION, BODY)
-    machine.fetch()
-    changed = BODY | {"properties": BODY["properties"] | {"forceUpdateTag": "2"}}
-    second = await arm("PUT", EXTENSION, changed)
-    older, newer = machine.fetch()
-    machine.report(older)
-    assert (await status_of(arm, first))["status"] == "Succeeded"
-    assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Updating"
-    machine.report(newer)
-    assert (await status_of(arm, second))["status"] == "Succeeded"
-    assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Succeeded"
-
-
-async def test_a_removal_waits_for_the_machine(arm, machine):
-    await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
-    answer = await arm("DELETE", EXTENSION)
-    assert (answer.status_code, answer.content) == (202, b"")
-    assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Deleting"
-    again = await arm("DELETE", EXTENSION)
-    assert again.headers["location"] == answer.headers["location"]
-    machine.report(machine.fetch()[0])
-    assert (await status_of(arm, answer))["status"] == "Succeeded"
-    assert (await arm("GET", answer.headers["location"], version="")).status_code == 200
-    assert (await arm("GET", EXTENSION)).status_code == 404
-    assert (await arm("DELETE", EXTENSION)).status_code == 204
-
-
-async def test_a_removal_that_fails_leaves_the_extension_there(arm, machine):
-    await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
-    answer = await arm("DELETE", EXTENSION)
-    machine.report(machine.fetch()[0], error=ArmError("OperationNotAllowed", "uninstall: exit 1"))
-    assert (await status_of(arm, answer))["error"]["message"] == "uninstall: exit 1"
-    assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Failed"
-
-
-async def test_a_write_after_an_unfetched_removal_takes_it_back(arm, machine):
-    await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
-    gone = await arm("DELETE", EXTENSION)
-    changed = BODY | {"properties": BODY["properties"] | {"forceUpdateTag": "2"}}
-    assert (await arm("PUT", EXTENSION, changed)).status_code == 202
-    assert (await status_of(arm, gone))["error"]["code"] == "OperationPreempted"
-    machine.report(machine.fetch()[0])
-    assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Succeeded"
-
-
-async def test_a_write_after_a_removal_has_begun_makes_it_anew(arm, machine):
-    await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
-    await arm("DELETE", EXTENSION)
-    (removal,) = machine.fetch()
-    changed = BODY | {"properties": BODY["properties"] | {"forceUpdateTag": "2"}}
-    await arm("PUT", EXTENSION, changed)
-    machine.report(removal)
-    assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Creating"
-    machine.report(machine.fetch()[0])
-    assert (await arm("GET", EXTENSION)).json()["properties"]["provisioningState"] == "Succeeded"
-
-
-async def test_what_no_machine_ever_had_goes_at_once(arm, cloud):
-    await arm.group()
-    await arm.machine()
-    creation = await arm("PUT", EXTENSION, BODY)
-    answer = await arm("DELETE", EXTENSION)
-    assert answer.status_code == 202
-    assert (await status_of(arm, answer))["status"] == "Succeeded"
-    assert (await status_of(arm, creation))["error"]["code"] == "OperationPreempted"
-    assert (await arm("GET", EXTENSION)).status_code == 404
-    key = f"{cloud.subscription}/{EXTENSION}".lower()
-    with cloud.plane.db.reading() as connection:
-        assert protected.get(connection, key) == ""
-        assert stored_work.of_target(connection, key) == []
-
-
-async def test_when_the_machine_goes_nothing_waits_any_longer(arm, cloud, machine):
-    await arm("PUT", EXTENSION, BODY)
-    machine.report(machine.fetch()[0])
-    removal = await arm("DELETE", EXTENSION)
-    creation = await arm("PUT", f"{MACHINE}/extensions/other", BODY)
-    machine.fetch()
-    assert (await arm("DELETE", MACHINE)).status_code == 200
-    assert (await status_of(arm, removal))["status"] == "Succeeded"
-    status = await status_of(arm, creation)
-    assert (status["status"], status["error"]["code"]) == ("Failed", "OperationPreempted")
-    assert "deleted" in status["error"]["message"]
-    with cloud.plane.db.reading() as connection:
-        assert stored_work.of_machine(connection, machine.key) == []
-        assert protected.get(connection, f"{machine.key}/extensions/other") == ""
-
-
-async def test_when_the_group_goes_nothing_waits_any_longer(arm, cloud, machine):
-    accepted = await arm("PUT", EXTENSION, BODY)
-    await arm("DELETE", "resourcegroups/demo")
-    await cloud.plane.settle()
-    assert (await status_of(arm, accepted))["status"] == "Failed"
-    with cloud.plane.db.reading() as connection:
-        assert stored_work.of_machine(connection, machine.key) == []
-
-
-async def test_what_waits_still_waits_after_a_restart(tmp_path, speaking_to):
-    async with ControlPlane(tmp_path / "cloud") as first:
-        arm = speaking_to(first)
-        await arm.group()
-        await arm.machine()
-        Machine(first).enrol()
-        accepted = await arm("PUT", EXTENSION, BODY)
-    async with ControlPlane(tmp_path / "cloud") as second:
-        arm = speaking_to(second)
-        assert (await status_of(arm, accepted))["status"] == "InProgress"
-        machine = Machine(second)
-        machine.report(machine.fetch()[0])
-        assert (await status_of(arm, accepted))["status"] == "Succeeded"
+    assert agent.fetch() == []
 
 
 @pytest.mark.parametrize(
@@ -371,16 +207,16 @@ async def test_what_waits_still_waits_after_a_restart(tmp_path, speaking_to):
         ({"enableAutomaticUpgrade": 1}, "properties.enableAutomaticUpgrade"),
     ],
 )
-async def test_what_no_extension_can_be_is_refused_and_changes_nothing(arm, machine, wrong, target):
+async def test_what_no_extension_can_be_is_refused_and_changes_nothing(arm, agent, wrong, target):
     answer = await arm("PUT", EXTENSION, BODY | {"properties": BODY["properties"] | wrong})
     assert (answer.status_code, code(answer)) == (400, "InvalidRequestContent")
     assert answer.json()["error"]["target"] == target
     assert SECRET not in answer.text
     assert (await arm("GET", EXTENSION)).status_code == 404
-    assert machine.fetch() == []
+    assert agent.fetch() == []
 
 
-async def test_without_a_location_or_a_machine_it_is_refused(arm, machine):
+async def test_without_a_location_or_a_machine_it_is_refused(arm, agent):
     assert code(await arm("PUT", EXTENSION, {"properties": BODY["properties"]})) == "LocationRequired"
     elsewhere = EXTENSION.replace("web1", "absent")
     assert code(await arm("PUT", elsewhere, BODY)) == "ParentResourceNotFound"
@@ -391,7 +227,7 @@ async def test_without_a_location_or_a_machine_it_is_refused(arm, machine):
     )
 
 
-async def test_extensions_of_a_machine_are_listed_and_expanded(arm, machine):
+async def test_extensions_of_a_machine_are_listed_and_expanded(arm, agent):
     for name in ("one", "two"):
         await arm("PUT", f"{MACHINE}/extensions/{name}", BODY)
     listed = (await arm("GET", f"{MACHINE}/extensions")).json()["value"]
@@ -407,14 +243,14 @@ async def test_extensions_of_a_machine_are_listed_and_expanded(arm, machine):
     }
 
 
-async def test_an_upgrade_waits_for_the_machine(arm, machine):
+async def test_an_upgrade_waits_for_the_machine(arm, agent):
     body = {"extensionTargets": {"Microsoft.Azure.Extensions.CustomScript": {"targetVersion": "2.2"}}}
     answer = await arm("POST", f"{MACHINE}/upgradeExtensions", body)
     assert (answer.status_code, answer.content) == (202, b"")
     assert (await status_of(arm, answer))["status"] == "InProgress"
-    (item,) = machine.fetch()
+    (item,) = agent.fetch()
     assert (item.kind, json.loads(item.content)) == ("upgradeExtensions", body)
-    machine.report(item)
+    agent.report(item)
     assert (await status_of(arm, answer))["status"] == "Succeeded"
     assert (await arm("GET", answer.headers["location"], version="")).status_code == 200
 
@@ -422,20 +258,20 @@ async def test_an_upgrade_waits_for_the_machine(arm, machine):
 @pytest.mark.parametrize(
     "body", [{}, {"extensionTargets": {}}, {"extensionTargets": {"a.b": {"targetVersion": "new"}}}]
 )
-async def test_an_upgrade_of_nothing_is_refused(arm, machine, body):
+async def test_an_upgrade_of_nothing_is_refused(arm, agent, body):
     answer = await arm("POST", f"{MACHINE}/upgradeExtensions", body)
     assert (answer.status_code, code(answer)) == (400, "InvalidRequestContent")
-    assert machine.fetch() == []
+    assert agent.fetch() == []
 
 
 @pytest.mark.parametrize("action", ["assessPatches", "installPatches"])
-async def test_patches_are_not_offered_because_nothing_would_carry_them_out(arm, machine, action):
+async def test_patches_are_not_offered_because_nothing_would_carry_them_out(arm, agent, action):
     answer = await arm("POST", f"{MACHINE}/{action}", {})
     assert (answer.status_code, code(answer)) == (404, "InvalidResourceType")
     assert "neither assess nor install patches" in answer.json()["error"]["message"]
 
 
-async def test_whoever_waits_long_is_asked_to_ask_less_often(arm, cloud, machine):
+async def test_whoever_waits_long_is_asked_to_ask_less_often(arm, cloud, agent):
     accepted = await arm("PUT", EXTENSION, BODY)
     seconds = []
     for wait in (0, 40, 300):
@@ -444,7 +280,7 @@ async def test_whoever_waits_long_is_asked_to_ask_less_often(arm, cloud, machine
     assert seconds == ["1", "5", "15"]
 
 
-async def test_the_address_of_an_operation_may_have_any_words(arm, machine):
+async def test_the_address_of_an_operation_may_have_any_words(arm, agent):
     accepted = await arm("PUT", EXTENSION, BODY)
     path = accepted.headers["azure-asyncoperation"].replace("/local/", "/\N{SNOWMAN} x/")
     polled = await arm("GET", path, version="")
@@ -452,18 +288,18 @@ async def test_the_address_of_an_operation_may_have_any_words(arm, machine):
     assert polled.headers["location"].isascii()
 
 
-async def test_the_result_is_shown_to_whoever_may_still_read_the_resource(arm, cloud, machine):
+async def test_the_result_is_shown_to_whoever_may_still_read_the_resource(arm, cloud, agent):
     await arm.principal("writer", ("Contributor", "resourceGroups/demo"))
     accepted = await arm("PUT", EXTENSION, BODY, by="writer")
-    machine.report(machine.fetch()[0])
+    agent.report(agent.fetch()[0])
     assert (await arm("GET", accepted.headers["location"], version="", by="writer")).status_code == 200
     with cloud.plane.db.writing() as connection:
-        role_assignments.remove_below(connection, machine.key.rpartition("/providers/")[0])
+        role_assignments.remove_below(connection, agent.key.rpartition("/providers/")[0])
     refused = await arm("GET", accepted.headers["location"], version="", by="writer")
     assert (refused.status_code, code(refused)) == (403, "AuthorizationFailed")
 
 
-async def test_the_operation_of_another_is_not_to_be_read_without_a_role(arm, machine):
+async def test_the_operation_of_another_is_not_to_be_read_without_a_role(arm, agent):
     accepted = await arm("PUT", EXTENSION, BODY)
     await arm.principal("nobody")
     for name in ("azure-asyncoperation", "location"):
@@ -471,13 +307,13 @@ async def test_the_operation_of_another_is_not_to_be_read_without_a_role(arm, ma
         assert (answer.status_code, code(answer)) == (403, "AuthorizationFailed")
 
 
-async def test_protected_settings_are_in_no_log(arm, machine, caplog):
+async def test_protected_settings_are_in_no_log(arm, agent, caplog):
     caplog.set_level("DEBUG")
     await arm("PUT", EXTENSION, BODY)
     wrong = BODY | {"properties": BODY["properties"] | {"typeHandlerVersion": "x"}}
     await arm("PUT", EXTENSION, wrong)
     await arm("PATCH", EXTENSION, {"properties": BODY["properties"]})
-    machine.report(machine.fetch()[0])
+    agent.report(agent.fetch()[0])
     assert caplog.records
     assert SECRET not in caplog.text
     assert not any(SECRET in str(vars(one)) for one in caplog.records)

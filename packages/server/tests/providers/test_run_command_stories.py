@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from landbridge_server.arm import work
-from landbridge_server.arm.resource_type import Effects
-from landbridge_server.store import machines, protected
+from landbridge_server.store import protected
 from landbridge_wire.errors import ArmError
 
 MACHINE = "resourceGroups/demo/providers/Microsoft.HybridCompute/machines/web1"
@@ -36,31 +34,15 @@ def key(cloud, path=COMMAND):
     return f"{cloud.subscription}/{path}".lower()
 
 
-def fetch(cloud):
-    with cloud.plane.db.writing() as connection:
-        return work.fetch(connection, key(cloud, MACHINE), cloud.clock())
-
-
-def report(cloud, item, *, ended=True, failed=None, **view):
-    said = work.Report({"instanceView": view}, ended, failed)
-    with cloud.plane.db.writing() as connection:
-        registry = cloud.plane.resources.registry
-        work.report(connection, registry, key(cloud, MACHINE), item.work_id, said, cloud.clock(), Effects())
-
-
-@pytest.fixture
-async def machine(arm, cloud):
-    await arm.group()
-    await arm.machine()
-    with cloud.plane.db.writing() as connection:
-        machines.set_enrolled(connection, key(cloud, MACHINE), cloud.clock())
+def report(agent, item, *, ended=True, failed=None, **view):
+    agent.report(item, ended, failed, instanceView=view)
 
 
 async def polled(arm, answer):
     return (await arm("GET", answer.headers["azure-asyncoperation"], version="")).json()
 
 
-async def test_a_creation_answers_201_with_the_resource_and_where_to_poll(arm, machine):
+async def test_a_creation_answers_201_with_the_resource_and_where_to_poll(arm, agent):
     answer = await arm("PUT", COMMAND, BODY)
     assert answer.status_code == 201
     shown = answer.json()
@@ -71,7 +53,7 @@ async def test_a_creation_answers_201_with_the_resource_and_where_to_poll(arm, m
     assert (await arm("GET", COMMAND)).json() == shown
 
 
-async def test_what_was_written_comes_back_without_password_and_protected_parameters(arm, cloud, machine):
+async def test_what_was_written_comes_back_without_password_and_protected_parameters(arm, cloud, agent):
     written = await arm("PUT", COMMAND, BODY)
     hidden = ("protectedParameters", "runAsPassword")
     expected = {k: v for k, v in BODY["properties"].items() if k not in hidden}
@@ -85,25 +67,25 @@ async def test_what_was_written_comes_back_without_password_and_protected_parame
         assert kind.secrets_of(connection, key(cloud)) == {name: BODY["properties"][name] for name in hidden}
 
 
-async def test_a_run_is_followed_until_its_end(arm, cloud, machine):
+async def test_a_run_is_followed_until_its_end(arm, agent):
     accepted = await arm("PUT", COMMAND, BODY)
-    (item,) = fetch(cloud)
-    report(cloud, item, ended=False, executionState="running", startTime="2027-01-15T08:00:00Z")
+    (item,) = agent.fetch()
+    report(agent, item, ended=False, executionState="running", startTime="2027-01-15T08:00:00Z")
     view = (await arm("GET", COMMAND)).json()["properties"]["instanceView"]
     assert view == {"executionState": "Running", "startTime": "2027-01-15T08:00:00Z"}
     assert (await polled(arm, accepted))["status"] == "InProgress"
     ended = {"executionState": "Failed", "exitCode": 3, "output": "hello you", "error": "oh"}
-    report(cloud, item, **ended)
+    report(agent, item, **ended)
     shown = (await arm("GET", COMMAND)).json()["properties"]
     assert (shown["provisioningState"], shown["instanceView"]) == ("Succeeded", ended)
     assert (await polled(arm, accepted))["status"] == "Succeeded"
 
 
-async def test_a_run_that_could_not_begin_fails_the_operation(arm, cloud, machine):
+async def test_a_run_that_could_not_begin_fails_the_operation(arm, agent):
     accepted = await arm("PUT", COMMAND, BODY)
-    (item,) = fetch(cloud)
+    (item,) = agent.fetch()
     report(
-        cloud,
+        agent,
         item,
         failed=ArmError("OperationNotAllowed", "runCommands are blocked by the machine"),
         executionState="Failed",
@@ -112,19 +94,19 @@ async def test_a_run_that_could_not_begin_fails_the_operation(arm, cloud, machin
     assert (await arm("GET", COMMAND)).json()["properties"]["provisioningState"] == "Failed"
 
 
-async def test_the_same_command_is_not_run_twice_and_a_changed_one_is(arm, cloud, machine):
+async def test_the_same_command_is_not_run_twice_and_a_changed_one_is(arm, agent):
     await arm("PUT", COMMAND, BODY)
-    report(cloud, fetch(cloud)[0], executionState="Succeeded", exitCode=0, output="first")
+    report(agent, agent.fetch()[0], executionState="Succeeded", exitCode=0, output="first")
     again = await arm("PUT", COMMAND, BODY)
     assert (again.status_code, again.json()["properties"]["instanceView"]["output"]) == (200, "first")
-    assert fetch(cloud) == []
+    assert agent.fetch() == []
     changed = await arm("PATCH", COMMAND, {"properties": {"source": {"script": "date"}}})
-    assert (changed.status_code, len(fetch(cloud))) == (200, 1)
+    assert (changed.status_code, len(agent.fetch())) == (200, 1)
     assert changed.json()["properties"]["provisioningState"] == "Updating"
     assert changed.json()["properties"]["instanceView"] == {"executionState": "Pending"}
 
 
-async def test_a_command_that_no_machine_has_goes_at_once(arm, cloud, machine):
+async def test_a_command_that_no_machine_has_goes_at_once(arm, agent):
     await arm("PUT", COMMAND, BODY)
     answer = await arm("DELETE", COMMAND)
     assert (answer.status_code, (await polled(arm, answer))["status"]) == (202, "Succeeded")
@@ -132,17 +114,17 @@ async def test_a_command_that_no_machine_has_goes_at_once(arm, cloud, machine):
     assert (await arm("DELETE", COMMAND)).status_code == 204
 
 
-async def test_the_deletion_of_a_running_command_waits_for_the_machine_to_stop_it(arm, cloud, machine):
+async def test_the_deletion_of_a_running_command_waits_for_the_machine_to_stop_it(arm, agent):
     accepted = await arm("PUT", COMMAND, BODY)
-    (run,) = fetch(cloud)
-    report(cloud, run, ended=False, executionState="Running")
+    (run,) = agent.fetch()
+    report(agent, run, ended=False, executionState="Running")
     answer = await arm("DELETE", COMMAND)
     assert (await polled(arm, answer))["status"] == "InProgress"
-    assert [one.kind for one in fetch(cloud)] == ["apply", "remove"]
-    report(cloud, run, executionState="Canceled")
+    assert [one.kind for one in agent.fetch()] == ["apply", "remove"]
+    report(agent, run, executionState="Canceled")
     assert (await polled(arm, accepted))["status"] == "Succeeded"
     assert (await arm("GET", COMMAND)).json()["properties"]["provisioningState"] == "Deleting"
-    report(cloud, fetch(cloud)[0])
+    report(agent, agent.fetch()[0])
     assert (await arm("GET", COMMAND)).status_code == 404
 
 
@@ -166,13 +148,13 @@ async def test_the_deletion_of_a_running_command_waits_for_the_machine_to_stop_i
         {"outputBlobUri": "file:///etc/passwd"},
     ],
 )
-async def test_what_cannot_be_run_is_refused_without_telling_secrets(arm, machine, wrong):
+async def test_what_cannot_be_run_is_refused_without_telling_secrets(arm, agent, wrong):
     answer = await arm("PUT", COMMAND, BODY | {"properties": BODY["properties"] | wrong})
     assert (answer.status_code, code(answer)) == (400, "InvalidRequestContent")
     assert not any(word in answer.text for word in (PASSWORD, TOKEN))
     assert (await arm("GET", COMMAND)).status_code == 404
 
 
-async def test_a_name_of_the_wrong_form_is_refused(arm, machine):
+async def test_a_name_of_the_wrong_form_is_refused(arm, agent):
     for name in ("a" * 65, "with space", "ümlaut"):
         assert code(await arm("PUT", f"{MACHINE}/runCommands/{name}", BODY)) == "InvalidResourceName"
