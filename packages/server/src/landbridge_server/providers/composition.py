@@ -19,7 +19,14 @@ from landbridge_server.arm.resource_type import TypeInfo
 from landbridge_server.arm.sealing import Sealer
 from landbridge_server.arm.throttle import Throttle
 from landbridge_server.config import Endpoints as Addresses
-from landbridge_server.providers import features, provider_operations
+from landbridge_server.providers import (
+    features,
+    moves,
+    provider_operations,
+    resource_names,
+    subscriptions,
+    tag_names,
+)
 from landbridge_server.providers.access_reading import ClassicAdministrators, DenyAssignments, Permissions
 from landbridge_server.providers.authorization import RoleAssignments
 from landbridge_server.providers.guest_configuration.assignments import Assignments
@@ -103,6 +110,12 @@ class ResourceManager:
                     "Microsoft.Resources",
                     (group, Tags(lambda: self.engine), *(_Named(one) for one in named)),
                     free=True,
+                    actions=(
+                        *subscriptions.ACTIONS,
+                        *tag_names.ACTIONS,
+                        *moves.ACTIONS,
+                        resource_names.ZONE_PEERS,
+                    ),
                 ),
                 Provider(
                     "Microsoft.Authorization",

@@ -23,6 +23,7 @@ from landbridge_wire import arm_id
 from landbridge_wire.errors import ArmError
 
 GROUPS = "Microsoft.Resources/subscriptions/resourceGroups"
+ACTIONS = (f"{GROUPS}/moveResources/action", f"{GROUPS}/validateMoveResources/action")
 WHERE = "subscriptions/{subscription}/resourcegroups/{group}"
 
 Moved = Callable[[MovedMachine], None]

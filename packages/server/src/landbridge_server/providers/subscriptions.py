@@ -13,6 +13,14 @@ from landbridge_server.store.tenants import Tenant
 
 READ = "Microsoft.Resources/subscriptions/read"
 READ_LOCATIONS = "Microsoft.Resources/subscriptions/locations/read"
+ACTIONS = (
+    READ,
+    READ_LOCATIONS,
+    "Microsoft.Resources/subscriptions/resources/read",
+    "Microsoft.Resources/subscriptions/providers/read",
+    "Microsoft.Resources/subscriptions/operationresults/read",
+)
+"""What rows of the table of routes ask for that are not a type's own."""
 
 
 def shown(connection: Connection, subscription: Subscription) -> dict[str, object]:

@@ -16,6 +16,9 @@ from landbridge_server.store.tags import Count
 from landbridge_wire.errors import ArmError
 
 TYPE = "Microsoft.Resources/subscriptions/tagNames"
+ACTIONS = tuple(
+    f"{TYPE}/{verb}" for verb in ("read", "write", "delete", "tagValues/write", "tagValues/delete")
+)
 WHERE = "subscriptions/{subscription}/tagnames"
 
 

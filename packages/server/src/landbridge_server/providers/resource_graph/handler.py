@@ -46,7 +46,8 @@ class ResourceGraph:
         self.db = db
         self.registry = registry
         self.access = access
-        self._alone = asyncio.Semaphore(2)
+        # One after the other: the threads beside the event loop have other work, too.
+        self._alone = asyncio.Semaphore(1)
 
     def routes(self) -> Routes:
         """Return the rows of the table of routes."""
