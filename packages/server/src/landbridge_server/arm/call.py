@@ -89,7 +89,7 @@ def decode_object(content: bytes) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         reason = f"The request content was invalid and could not be deserialized: '{error}'."
         raise ArmError("InvalidRequestContent", reason) from error
-    if _NUL.search(content):
+    if b"\\u0000" in content and _NUL.search(content):
         raise ArmError("InvalidRequestContent", "The request content was invalid: a text holds NUL.")
     if not isinstance(value, dict):
         raise ArmError(
