@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -44,4 +45,4 @@ def test_names_of_the_query_ignore_case_and_the_first_value_counts():
 
 @given(st.binary(max_size=100))
 def test_any_query_is_read(raw):
-    assert isinstance(query_of(raw), dict)
+    assert isinstance(query_of(raw), Mapping)

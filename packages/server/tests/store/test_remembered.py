@@ -58,6 +58,20 @@ async def test_a_commit_on_the_writer_thread_counts_at_once(db):
     assert colour(db, memory) == ("green", True)
 
 
+async def test_what_a_write_sees_is_not_kept(db):
+    store(db, "red")
+    memory = Remembered(db)
+
+    def work(connection):
+        settings.put(connection, "colour", "never committed")
+        assert memory.get("colour", lambda: settings.get(connection, "colour")) == "never committed"
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await db.write(work)
+    assert colour(db, memory)[0] == "red"
+
+
 def test_a_commit_of_another_process_counts_at_the_next_look(db):
     store(db, "red")
     memory = Remembered(db)

@@ -65,7 +65,7 @@ class Database:
         self._writable = self.engine.execution_options(landbridge_write=True)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._reader = SqliteReader(self.engine)
-        self._generation = Generation(self._reader.data_version)
+        self._generation = Generation(self._version)
         self._writes = (
             GroupCommit(self._writer, self.writing)
             if self.shared
@@ -110,14 +110,18 @@ class Database:
             self._generation.grow()
 
     def generation(self) -> int | None:
-        """Return a number that is another one once anything was committed; None when nodes share the store.
+        """Return a number that is another one once anything was committed.
 
-        Belongs to the thread that reads; others are told None.
+        None when nodes share the store, within a write, and to other threads than the reading one.
         """
-        if self.shared or not self._reader.mine():
+        writes = self._writes
+        if not isinstance(writes, InlineCommit) or writes.inside or not self._reader.mine():
             return None
+        return self._generation.current()
+
+    def _version(self) -> int:
         with self._explained():
-            return self._generation.current()
+            return self._reader.data_version()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on a consistent view and return its result.

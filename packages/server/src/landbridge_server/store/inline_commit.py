@@ -56,6 +56,8 @@ class InlineCommit:
         self._committed = committed
         self._queue: deque[Waiting] = deque()
         self._busy = False
+        self.inside = False
+        """A write runs now: what it sees may never be committed."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Connection | None = None
 
@@ -120,6 +122,7 @@ class InlineCommit:
 
     def _inside(self, driver: sqlite3.Connection, work: Work) -> Outcome:
         driver.execute("SAVEPOINT one")
+        self.inside = True
         try:
             outcome = Outcome(work(self._connection), None)  # type: ignore[arg-type]
         except BaseException as error:
@@ -127,6 +130,8 @@ class InlineCommit:
                 raise
             driver.execute("ROLLBACK TO one")
             outcome = Outcome(None, error)
+        finally:
+            self.inside = False
         driver.execute("RELEASE one")
         return outcome
 
