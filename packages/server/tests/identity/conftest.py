@@ -84,6 +84,8 @@ class Cloud:
         self.db = Database(self.config.database_url)
         self.keys = SigningKeys.open(keys_folder, self.clock)
         self.service = IdentityService(self.db, self.endpoints, self.keys, self.clock)
+        self.pauses: list[float] = []
+        self.service.addresses.pause = self.pause
         self.verifier = TokenVerifier(self.keys, self.endpoints, self.clock, f"{self.endpoints.login}/t")
         self.authenticator = Authenticator(self.db, self.verifier)
         identity = IdentityHttp(self.service, b"shared by all nodes")
@@ -95,6 +97,9 @@ class Cloud:
         """The same store in another process: after a restart, or another node."""
         store = self.config.database_url
         return Cloud(self.config.data, keys_folder, self.first, self.other_tenant, store)
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
 
     @property
     def tenant(self) -> str:

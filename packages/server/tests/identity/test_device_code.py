@@ -125,18 +125,45 @@ async def test_a_malformed_request_gets_its_error(cloud, refused, form, number, 
     refused(await cloud.http.post(PATHS[0], data=form), number, error)
 
 
-async def test_waiting_codes_are_bounded_and_ended_ones_forgotten(cloud, refused, monkeypatch):
+async def test_waiting_codes_are_bounded_and_ended_ones_forgotten(cloud, monkeypatch):
     monkeypatch.setattr(device_code, "OUTSTANDING", 2)
-    await cloud.begin_device()
-    await cloud.begin_device()
-    form = {"client_id": AZURE_CLI, "scope": cloud.arm_scope}
-    answer = await cloud.http.post(PATHS[0], data=form)
-    refused(answer, 90033, "temporarily_unavailable", 503)
-    assert answer.headers["retry-after"] == "60"
+    for _ in range(5):
+        await cloud.begin_device()
+    assert count(cloud) == 2
     cloud.clock.advance(900 + device_code.KEPT + 1)
     await cloud.begin_device()
+    assert count(cloud) == 1
+
+
+def count(cloud):
     with cloud.db.reading() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM device_codes").scalar() == 1
+        return connection.exec_driver_sql("SELECT count(*) FROM device_codes").scalar()
+
+
+async def test_a_flood_of_codes_costs_no_program_that_asks_for_its_answer_its_own(
+    cloud, monkeypatch, refused
+):
+    monkeypatch.setattr(device_code, "OUTSTANDING", 10)
+    mine = await cloud.begin_device()
+    silent = await cloud.begin_device()
+    for _ in range(4):
+        cloud.clock.advance(5)
+        refused(await cloud.poll(mine), 70016, "authorization_pending")
+        for _ in range(9):
+            await cloud.begin_device()
+    assert "You are signed in" in (await cloud.approve(mine)).text
+    assert (await cloud.poll(mine)).status_code == 200
+    refused(await cloud.poll(silent), 70019, "invalid_grant")
+
+
+async def test_a_code_that_a_person_has_approved_gives_way_to_nobody(cloud, monkeypatch):
+    monkeypatch.setattr(device_code, "OUTSTANDING", 2)
+    approved = await cloud.begin_device()
+    await cloud.approve(approved)
+    for _ in range(5):
+        cloud.clock.advance(1)
+        await cloud.begin_device()
+    assert (await cloud.poll(approved)).status_code == 200
 
 
 async def test_two_programs_never_get_the_same_code(cloud, monkeypatch):

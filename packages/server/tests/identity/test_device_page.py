@@ -185,6 +185,18 @@ async def test_codes_cannot_be_guessed_without_end(cloud, monkeypatch):
     assert (await cloud.submit(page, user_code=code["user_code"])).status_code == 200
 
 
+async def test_whoever_has_entered_no_wrong_code_is_not_stopped_by_those_who_have(cloud, monkeypatch):
+    monkeypatch.setattr(device_page, "WRONG_CODES", 2)
+    guarded = device_page.DevicePage(cloud.service, b"shared by all nodes")
+    first = guarded.start("")
+    form = {"csrf": guarded._guard.token(first.cookie)}
+    code = (await cloud.begin_device())["user_code"]
+    for _ in range(2):
+        assert (await guarded.submit(first.cookie, form | {"user_code": "X"}, "192.0.2.1")).status == 400
+    assert (await guarded.submit(first.cookie, form | {"user_code": code}, "192.0.2.1")).status == 429
+    assert (await guarded.submit(first.cookie, form | {"user_code": code}, "192.0.2.2")).status == 200
+
+
 async def test_a_body_that_is_no_form_gets_the_page_with_an_error(cloud):
     answer = await cloud.http.post(
         "/devicelogin", content=b"{}", headers={"content-type": "application/json"}

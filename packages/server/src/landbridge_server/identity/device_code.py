@@ -25,7 +25,11 @@ KEPT = 3600.0
 """Seconds that an ended code is remembered, so that its refusal can say that it ended."""
 
 OUTSTANDING = 10_000
-"""Codes that may wait at once: anybody may ask for one, and each is a row."""
+"""Codes that may wait at once: anybody may ask for one, and each is a row.
+
+When there are more, those give way whose programs were silent for longest. A program that waits for
+a person asks every few seconds: somebody who asks for codes without end only loses their own.
+"""
 
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 """RFC 8628 section 6.1: no vowels, hence no words, and nothing that looks like a digit."""
@@ -52,8 +56,7 @@ async def begin(service: IdentityService, authority: Authority, form: Mapping[st
     """Answer a device authorization request: the codes, and what to tell the person.
 
     Raises:
-        OAuthError: an unknown program, a malformed scope, an unknown audience, or too many
-            codes that wait already.
+        OAuthError: an unknown program, a malformed scope, or an unknown audience.
     """
     client_id = public_client(need(form, "client_id"), authority.name)
     scope = (
@@ -63,10 +66,10 @@ async def begin(service: IdentityService, authority: Authority, form: Mapping[st
     device_code = secrets.token_urlsafe(48)
     now = service.clock()
 
-    def work(connection: Connection) -> str | None:
+    def work(connection: Connection) -> str:
         sign_in.prune_device_codes(connection, now - KEPT)
         if sign_in.pending_device_codes(connection, now) >= OUTSTANDING:
-            return None
+            sign_in.drop_silent_device_codes(connection, LIFETIME, max(1, OUTSTANDING // 100))
         row = DeviceCode(
             device_code_hash=_hash(device_code),
             user_code=_free_user_code(connection),
@@ -83,8 +86,6 @@ async def begin(service: IdentityService, authority: Authority, form: Mapping[st
         return row.user_code
 
     user_code = await service.db.write(work)
-    if user_code is None:
-        raise refuse(90033, reason="Too many sign-ins wait for their code. Try again.", retry_after=60)
     return _answer(page_address(service.endpoints.login), user_code, device_code)
 
 

@@ -1,8 +1,9 @@
 """The page on which a person approves a program's sign-in (RFC 8628 section 3.3).
 
 Two steps, each a plain form: the code; then who asks for what, with user name and
-password. Guessing is bounded three times: wrong codes for all visitors together, passwords
-per code, and passwords per user name.
+password. Guessing is bounded: wrong codes and passwords slow the address that they come from,
+passwords are few per code and per user name, and when there are very many wrong codes, those
+addresses that have sent one lately wait.
 """
 
 from __future__ import annotations
@@ -54,23 +55,29 @@ class DevicePage:
         html = render("device_code.html", csrf=self._guard.token(cookie), error=error, user_code=code[:32])
         return Page(html, status, cookie)
 
-    async def submit(self, unverified_cookie: str, form: Mapping[str, str]) -> Page:
-        """Take either form and return what follows."""
+    async def submit(self, unverified_cookie: str, form: Mapping[str, str], address: str = "") -> Page:
+        """Take either form from the peer at ``address`` and return what follows."""
         if not self._guard.good(unverified_cookie, form.get("csrf", "")):
             return self.start(unverified_cookie, STALE, status=403)
-        wait = self._wrong_codes.blocked("")
+        addresses = self._service.addresses
+        wait = self._wrong_codes.blocked("") if addresses.suspicious(address) else 0
         if wait:
             return _too_many("Too many wrong codes were entered.", wait)
         typed = form.get("user_code", "")
-        row = self._waiting(device_code.normalised(typed))
+        try:
+            async with addresses.turn(address):
+                row = self._waiting(device_code.normalised(typed))
+        except OAuthError as error:
+            return _too_many("Too many codes were entered at your address.", error.retry_after)
         if row is None:
+            addresses.failed(address)
             await self._wrong_codes.begin("")
             return self.start(unverified_cookie, UNKNOWN, status=400, code=typed)
         if form.get("action") == "deny":
             return await self._deny(row)
         if "username" not in form and "password" not in form:
             return self._sign_in_form(unverified_cookie, row, form)
-        return await self._sign_in(unverified_cookie, row, form)
+        return await self._sign_in(unverified_cookie, row, form, address)
 
     def _waiting(self, user_code: str) -> DeviceCode | None:
         now = self._service.clock()
@@ -96,13 +103,14 @@ class DevicePage:
             return f"the directory of users and groups ({audience})"
         return f"the resource manager of this cloud ({audience})"
 
-    async def _sign_in(self, cookie: str, row: DeviceCode, form: Mapping[str, str]) -> Page:
+    async def _sign_in(self, cookie: str, row: DeviceCode, form: Mapping[str, str], address: str) -> Page:
         wait = await self._passwords.begin(row.user_code)
         if wait:
             await self._service.db.write(lambda connection: device_code.deny(connection, row))
             return _too_many("Too many wrong passwords were entered for this code.", wait)
         try:
-            user = await self._service.check_password(form.get("username", ""), form.get("password", ""))
+            name, password = form.get("username", ""), form.get("password", "")
+            user = await self._service.check_password(name, password, address)
             approved = await self._approve(row, user)
         except OAuthError as error:
             if error.retry_after:

@@ -27,10 +27,11 @@ from landbridge_wire.agent_api import CLIENT_ASSERTION_TYPE
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """A request to the token endpoint: the tenant in its path, and its form without blanks."""
+    """A request to the token endpoint: the tenant in its path, its form without blanks, who sent it."""
 
     authority: Authority
     form: Mapping[str, str]
+    address: str = ""
 
     def scope(self) -> Scope | None:
         """Return what is asked for: v1's ``resource`` before v2's ``scope``, if either is sent."""
@@ -127,7 +128,7 @@ async def password(service: IdentityService, request: TokenRequest) -> Granted:
     scope = request.needed_scope()
     audience = service.audience(scope)
     user_name, secret = need(request.form, "username"), need(request.form, "password")
-    user = await service.check_password(user_name, secret)
+    user = await service.check_password(user_name, secret, request.address)
 
     def work(connection: Connection) -> tuple[str, str]:
         tenant_id = service.tenant_of(connection, request.authority, user)

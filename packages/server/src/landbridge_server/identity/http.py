@@ -64,7 +64,7 @@ class IdentityHttp:
         async def work() -> Response:
             authority = self._service.tenancy.authority(request.path_params["tenant"])
             form = forms.with_basic(await _form(request), request.headers.get("authorization", ""))
-            body = await token_endpoint.answer(self._service, TokenRequest(authority, form))
+            body = await token_endpoint.answer(self._service, TokenRequest(authority, form, _peer(request)))
             return JSONResponse(body, headers=NO_STORE)
 
         return await self._answered(request, work)
@@ -100,7 +100,7 @@ class IdentityHttp:
         except OAuthError as error:
             return _shown(self._page.start(cookie, error.description, status=error.status))
         try:
-            return _shown(await self._page.submit(cookie, form))
+            return _shown(await self._page.submit(cookie, form, _peer(request)))
         except StoreUnavailable as error:
             request.scope["landbridge.error"] = str(error)
             return _shown(self._page.start(cookie, AWAY, status=503, code=form.get("user_code", "")))
@@ -114,6 +114,11 @@ class IdentityHttp:
         except StoreUnavailable as error:
             request.scope["landbridge.error"] = str(error)
             return _refused(refuse(90033, reason=AWAY, retry_after=5), request, self._service.clock())
+
+
+def _peer(request: Request) -> str:
+    """Return the address of who has connected; nobody in front of us may say that it is another."""
+    return request.client.host if request.client else ""
 
 
 async def _form(request: Request) -> dict[str, str]:

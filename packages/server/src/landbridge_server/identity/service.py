@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from landbridge_server.config import Endpoints
+from landbridge_server.identity.addresses import AddressBackoff, Familiar, at
 from landbridge_server.identity.attempts import AttemptLimiter
 from landbridge_server.identity.authentication import Membership, own_tenant
 from landbridge_server.identity.errors import refuse
@@ -44,6 +45,9 @@ class IdentityService:
         self.tenancy = Tenancy(db)
         self.issuer = TokenIssuer(keys, endpoints, clock)
         self.password_attempts = AttemptLimiter(db, clock, "user", PASSWORD_ATTEMPTS, PASSWORD_SECONDS)
+        self.familiar_attempts = AttemptLimiter(db, clock, "user at", PASSWORD_ATTEMPTS, PASSWORD_SECONDS)
+        self.addresses = AddressBackoff(clock)
+        self._familiar = Familiar(clock)
         self._passwords = PasswordChecker()
         graph = endpoints.graph.rstrip("/")
         self._graph = frozenset({graph, graph + "/"})
@@ -81,8 +85,11 @@ class IdentityService:
             raise refuse(50020, user=principal.label, tenant=wanted)
         raise refuse(700016, app=principal.label, tenant=wanted)
 
-    async def check_password(self, user_name: str, password: str) -> Principal:
-        """Return the user whose name and password these are.
+    async def check_password(self, user_name: str, password: str, address: str = "") -> Principal:
+        """Return the user whose name and password these are; ``address`` is the peer's.
+
+        Where the user has signed in before, only failures from that very address count: guesses
+        from elsewhere lock nobody out of where they work.
 
         Raises:
             OAuthError: 50126 for a wrong name or password alike, 50053 after too many of
@@ -91,15 +98,30 @@ class IdentityService:
         name = user_name.strip().lower()[: USER_NAME_LIMIT + 1]
         # What is not checked is not counted: a flood of names must not fill the store.
         self._passwords.admit()
-        wait = await self.password_attempts.begin(name)
+        if self.db.read(lambda connection: self._familiar.knows(connection, name, address)):
+            user = await self._checked(self.familiar_attempts, at(name, address), name, password)
+        else:
+            async with self.addresses.turn(address):
+                user = await self._checked(self.password_attempts, name, name, password)
+        if user is None:
+            self.addresses.failed(address)
+            raise refuse(50126)
+        await self.db.write(lambda connection: self._familiar.note(connection, name, address))
+        if not user.enabled:
+            raise refuse(50057)
+        return user
+
+    async def _checked(
+        self, attempts: AttemptLimiter, counted: str, name: str, password: str
+    ) -> Principal | None:
+        """Return the user if the password is theirs; count it as ``counted`` if not."""
+        wait = await attempts.begin(counted)
         if wait:
             raise refuse(50053, seconds=wait, retry_after=wait)
         user, verifier = self.db.read(lambda connection: _user(connection, name))
         if not await self._passwords.matches(password, verifier) or user is None:
-            raise refuse(50126)
-        await self.password_attempts.succeeded(name)
-        if not user.enabled:
-            raise refuse(50057)
+            return None
+        await attempts.succeeded(counted)
         return user
 
 

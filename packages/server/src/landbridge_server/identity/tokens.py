@@ -154,7 +154,7 @@ class TokenVerifier:
         texts = [signed.get(name) for name in AUTHORITY_NAMES]
         times = [signed.get("nbf"), signed.get("exp")]
         # An id_token is signed with the same keys, but has no appid.
-        if not all(isinstance(text, str) for text in texts) or not all(isinstance(at, int) for at in times):
+        if not all(isinstance(text, str) for text in texts) or not all(type(at) is int for at in times):
             raise self.invalid("it lacks a claim of an access token")
         issuer, audience, object_id, tenant_id, app_id = (str(text) for text in texts)
         not_before, expires_at = (int(str(at)) for at in times)

@@ -174,6 +174,17 @@ def pending_device_codes(connection: Connection, now: float) -> int:
     )
 
 
+def drop_silent_device_codes(connection: Connection, lifetime: float, count: int) -> None:
+    """Forget ``count`` waiting codes: those that were asked for, and about, least recently.
+
+    ``lifetime`` is how long a code lives: that tells when it was asked for.
+    """
+    table = device_codes.c
+    heard = func.coalesce(table.last_polled_at, table.expires_at - lifetime)
+    silent = select(table.device_code_hash).where(table.state == PENDING).order_by(heard).limit(count)
+    connection.execute(device_codes.delete().where(table.device_code_hash.in_(silent.scalar_subquery())))
+
+
 def prune_device_codes(connection: Connection, before: float) -> None:
     """Forget the device codes that ended before ``before``."""
     connection.execute(device_codes.delete().where(device_codes.c.expires_at < before))
