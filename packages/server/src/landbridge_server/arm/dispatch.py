@@ -28,7 +28,10 @@ from landbridge_server.arm.path_tree import PathTree
 from landbridge_server.arm.reference import parsed, resolve
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.resource_type import Reference, ResourceType, ServedType
+from landbridge_server.store import provider_registrations
 from landbridge_server.store.database import Connection
+from landbridge_server.store.provider_registrations import Registration
+from landbridge_server.store.remembered import Remembered
 from landbridge_wire.errors import ArmError
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -64,6 +67,7 @@ class Dispatch:
         self.login = login
         self.activity = activity
         self._routes = PathTree(routes)
+        self._registrations: Remembered[tuple[str, str], Registration | None] = Remembered(engine.db)
         self._pages = asyncio.Semaphore(1)
         self._resolve = lru_cache(maxsize=8192)(self._resolved)
 
@@ -179,23 +183,26 @@ class Dispatch:
             self.access.require(call.caller, needed, reference.id.text, connection)
             return self.reading.one(connection, call, kind, reference)
 
-        def admit(connection: Connection) -> None:
-            self.access.require(call.caller, needed, reference.id.text, connection)
-            if call.method != "DELETE":
-                self._check_registration(connection, kind, reference)
-
         if call.method in ("GET", "HEAD"):
             return self.engine.db.read(read)
-        self.engine.db.read(admit)
+        self.access.require(call.caller, needed, reference.id.text)
+        if call.method != "DELETE":
+            self._check_registration(kind, reference)
         verb = {"PUT": self.engine.put, "PATCH": self.engine.patch, "DELETE": self.engine.delete}[call.method]
         return await verb(call, kind, reference)
 
-    def _check_registration(self, connection: Connection, kind: ResourceType, reference: Reference) -> None:
+    def _check_registration(self, kind: ResourceType, reference: Reference) -> None:
         provider = self.registry.provider(kind.namespace)
         subscription = reference.id.subscription
-        if subscription and not registrations.is_registered(
-            connection, subscription, provider, self.engine.clock()
-        ):
+        if not subscription or provider.free:
+            return
+        found = self._registrations.get(
+            (subscription.lower(), provider.namespace),
+            lambda: self.engine.db.read(
+                lambda connection: provider_registrations.get(connection, subscription, provider.namespace)
+            ),
+        )
+        if not registrations.takes_writes(found, self.engine.clock()):
             raise refusals.not_registered(provider.namespace)
 
     async def _action(self, call: Call, kind: ResourceType, reference: Reference, action: str) -> Answer:

@@ -27,12 +27,16 @@ def state(registration: Registration | None, now: float) -> str:
     return registration.state
 
 
-def is_registered(connection: Connection, subscription_id: str, provider: Provider, now: float) -> bool:
+def takes_writes(registration: Registration | None, now: float) -> bool:
     """Say whether resources of a provider can be written; one that is registering already can."""
+    return state(registration, now) in ("Registered", "Registering")
+
+
+def is_registered(connection: Connection, subscription_id: str, provider: Provider, now: float) -> bool:
+    """Say whether a provider takes writes in a subscription, or needs no registration."""
     if provider.free:
         return True
-    found = provider_registrations.get(connection, subscription_id, provider.namespace)
-    return state(found, now) in ("Registered", "Registering")
+    return takes_writes(provider_registrations.get(connection, subscription_id, provider.namespace), now)
 
 
 def register(connection: Connection, subscription_id: str, namespace: str, now: float) -> None:
