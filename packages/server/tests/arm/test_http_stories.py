@@ -52,7 +52,7 @@ async def test_unknown_query_parameters_are_ignored(arm):
         ("resourceGroups/demo/providers/Contoso.Nothing/things/a", 404, "InvalidResourceNamespace"),
         ("resourceGroups/demo/providers/Microsoft.HybridCompute/licenses/a", 404, "InvalidResourceType"),
         (
-            "resourceGroups/demo/providers/Microsoft.GuestConfiguration/guestConfigurationAssignments",
+            "resourceGroups/demo/providers/Microsoft.HybridCompute/gateways",
             404,
             "InvalidResourceType",
         ),
