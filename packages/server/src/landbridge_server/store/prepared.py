@@ -45,8 +45,6 @@ class Prepared:
     def rows(self, connection: Connection, parameters: Parameters) -> list[Any]:
         """Run it and return all rows."""
         if self._constants:
-            parameters = self._constants | dict(parameters)
-        if self._constants:
             parameters = {**self._constants, **parameters}
         if connection.dialect.name != "sqlite":
             return list(connection.exec_driver_sql(self._words(), dict(parameters)))
