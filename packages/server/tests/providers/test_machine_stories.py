@@ -248,6 +248,16 @@ async def test_deleting_takes_everything_of_the_machine_along(arm, machine, clou
     assert (await arm("GET", "/subscriptions", by="friend")).json() == {"value": []}
 
 
+async def test_newer_versions_delete_with_an_operation_that_has_ended(arm, machine):
+    answer = await arm("DELETE", MACHINE, version="2026-07-15")
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert code(await arm("GET", MACHINE)) == "ResourceNotFound"
+    status = await arm("GET", answer.headers["azure-asyncoperation"])
+    assert (status.status_code, status.json()["status"]) == (200, "Succeeded")
+    assert (await arm("GET", answer.headers["location"])).status_code == 200
+    assert (await arm("DELETE", MACHINE, version="2026-07-15")).status_code == 204
+
+
 async def test_a_machine_that_was_deleted_can_be_made_again_with_a_new_identity(arm, machine):
     await arm("DELETE", MACHINE)
     again = (await arm("PUT", MACHINE, BODY)).json()

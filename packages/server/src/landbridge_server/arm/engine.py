@@ -140,7 +140,7 @@ class Engine:
     async def delete(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
         """Remove a resource and everything below it: 200, or 204 when it was not there.
 
-        202 where the type has it done by an operation.
+        202 where the type has it done by an operation, or the api-version knows it only so.
         """
         effects = Effects()
 
@@ -152,7 +152,11 @@ class Engine:
                 return None
             check_locks(connection, reference, "delete")
             etags.check(call.headers, reference.id, old)
-            operation = kind.on_remove(connection, old, call.caller, self.clock())
+            now = self.clock()
+            operation = kind.on_remove(connection, old, call.caller, now)
+            if operation is None and "" < kind.removal_accepted_after < call.api_version:
+                removal = operations.DELETE_RESOURCE
+                operation = operations.done(connection, removal, reference.id, call.caller.object_id, now)
             if operation is None or operation.status != IN_PROGRESS:
                 remove(connection, self.registry, old.key, effects)
             return _Written(200, old, operation)

@@ -20,6 +20,7 @@ from landbridge_server.store import operations
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.operations import FAILED, IN_PROGRESS, SUCCEEDED, Operation
 from landbridge_wire import arm_id
+from landbridge_wire.arm_id import ArmId
 from landbridge_wire.errors import STATUS, ArmError
 
 RETRY_AFTER = 1
@@ -63,6 +64,13 @@ def begin(
     )
     operations.add(connection, made)
     return made
+
+
+def done(connection: Connection, kind: str, target: ArmId, principal_id: str, now: float) -> Operation:
+    """Write down an operation that the same transaction carries out."""
+    made = begin(connection, kind, target.subscription, target.text, principal_id, now)
+    succeed(connection, made.operation_id, now)
+    return made._replace(status=SUCCEEDED, ended_at=now)
 
 
 def succeed(connection: Connection, operation_id: str, now: float) -> None:

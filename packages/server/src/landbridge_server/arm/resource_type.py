@@ -156,6 +156,8 @@ class ResourceType(TypeInfo):
     """Whether a tracked resource of the type can go to another group."""
     keeps_shown = False
     """Whether readers see more than the document: ``shown`` and ``computed`` are there then."""
+    removal_accepted_after = ""
+    """Newer api-versions than this one declare 202 and 204 for a DELETE; empty: all declare 200 and 204."""
     removal_matters = False
     """Whether ``on_delete`` must run for each resource, also when what it lies below goes."""
 

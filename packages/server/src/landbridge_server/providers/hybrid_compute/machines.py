@@ -87,6 +87,7 @@ class Machines(ResourceType):
     name_pattern = re.compile(r"[A-Za-z0-9_.-]{1,54}", re.ASCII)
     name_rule = "A machine's name has 1 to 54 letters, digits, '-', '_' or '.'."
     members = ("kind",)
+    removal_accepted_after = "2024-07-10"
     removal_matters = True
     keeps_shown = True
 
