@@ -37,7 +37,6 @@ class Prepared:
         compiled: Any = statement.compile(dialect=sqlite.dialect())
         self._text = str(compiled)
         self._order = tuple(compiled.positiontup or ())
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._elsewhere = ""
         # What SQLAlchemy made a parameter by itself, such as the offset that SQLite's limit brings.
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
