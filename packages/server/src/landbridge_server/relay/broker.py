@@ -18,6 +18,7 @@ from landbridge_server.relay.directory import RelayDirectory
 from landbridge_server.relay.limits import Limits
 from landbridge_server.relay.neighbours import Alone, Neighbours
 from landbridge_server.relay.pending import Pending, Refusal
+from landbridge_server.relay.restless import Restless
 from landbridge_server.relay.sockets import ControlSocket, DataSocket
 from landbridge_wire import hybrid_connections as wire
 from landbridge_wire import websocket
@@ -57,7 +58,8 @@ class Broker:
     ) -> None:
         self.limits = limits or Limits()
         self.clock = clock
-        self.held = 0  # refused listeners that still wait for their answer
+        self.held = 0  # listeners, refused or restless, that still wait for their answer
+        self.restless = Restless(self.limits.brief, self.limits.refusal_hold)
         self.on_listener_up: Callable[[str], None] = lambda path: None
         self.on_listener_down: Callable[[str], None] = lambda path: None
         self.on_heartbeat: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda path, body: None
@@ -199,6 +201,7 @@ class Broker:
         standing = self._listeners.get(listener.path, [])
         if listener in standing:
             standing.remove(listener)
+            self.restless.left(listener.path, listener.began, asyncio.get_running_loop().time())
             if not standing:
                 del self._listeners[listener.path]
                 self._note_left(listener.path)

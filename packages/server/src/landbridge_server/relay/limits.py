@@ -12,7 +12,8 @@ class Limits:
     ``recent``: a sender is held for ``hold`` seconds while the machine's last listener left
     (or the relay started) less than this ago, because the agent comes back within that.
     ``refusal_hold``: how long a refused listener waits for its answer; hyco-ws dials again
-    at once and twice, so a quick refusal is answered by a storm. At most ``held`` wait.
+    at once and twice, so a quick refusal is answered by a storm. At most ``held`` wait. One whose
+    channels end within ``brief`` seconds, twice in a row, waits as long for its 101.
     ``data_beats`` is long because a stopped client (Ctrl-Z, a sleeping laptop) cannot answer
     pings; a dead one is found by TCP as soon as anything is sent to it.
     """
@@ -25,6 +26,7 @@ class Limits:
     recent: float = 30.0
     hold: float = 8.0
     refusal_hold: float = 1.5
+    brief: float = 1.0  # a control channel that ends sooner makes its machine restless
     held: int = 1024
     control_texts: int = 200  # messages of a listener between two pings; each costs reads
     head: int = 48 * 1024

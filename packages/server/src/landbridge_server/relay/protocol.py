@@ -63,10 +63,29 @@ class Doorkeeper(asyncio.Protocol):
     def _decide(self) -> None:
         if self._transport.is_closing():
             return
-        hold = False
         try:
             target = self._read_head()
-            hold = target.action == wire.LISTEN
+        except Refusal as refusal:
+            self.refuse(refusal.status, refusal.reason)
+            return
+        broker, path = self._broker, split_entity(target.path)[0]
+        hasty = target.action == wire.LISTEN and broker.restless.hasty(path, self._loop.time())
+        if hasty and broker.held < broker.limits.held:
+            broker.held += 1
+            self._timer = self._loop.call_later(broker.limits.refusal_hold, self._act_after_all, target)
+        else:
+            self._act(target)
+
+    def _act_after_all(self, target: wire.Target) -> None:
+        self._timer = None
+        self._broker.held -= 1
+        self._act(target)
+
+    def _act(self, target: wire.Target) -> None:
+        if self._transport.is_closing():
+            return
+        hold = target.action == wire.LISTEN
+        try:
             actions = {wire.LISTEN: self._listen, wire.CONNECT: self._connect, wire.ACCEPT: self._accept}
             if target.action not in actions:
                 raise Refusal(400, "sb-hc-action must be listen, connect or accept.")

@@ -259,7 +259,7 @@ class ControlSocket(Socket):
     channel closed with 1008; ``ended(socket)`` is called once.
     """
 
-    __slots__ = ("_clock", "_ended", "_handle", "_messages", "_texts", "base", "expires_on", "path")
+    __slots__ = ("_clock", "_ended", "_handle", "_messages", "_texts", "base", "began", "expires_on", "path")
 
     def __init__(
         self,
@@ -276,6 +276,7 @@ class ControlSocket(Socket):
         self.path = path
         self.base = base  # wss://host:port, as the listener knows this relay
         self.expires_on = expires_on
+        self.began = self._loop.time()
         self._clock = clock
         self._handle = handle
         self._ended = ended
