@@ -120,7 +120,7 @@ class Config:
     audiences: tuple[str, ...] = ()
     store: str = field(default="", repr=False)  # may hold a password
     node_url: str = ""
-    requests_per_second: float = 1000.0
+    requests_per_second: float = 2000.0
     """What one caller may read from the resource manager; 0: as much as it likes."""
 
     def __post_init__(self) -> None:

@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=Config.requests_per_second,
         metavar="N",
-        help="requests of one caller: reads, and half as many writes and deletes (default: 1000; 0: any)",
+        help="requests of one caller: reads, and half as many writes and deletes (default: 2000; 0: any)",
     )
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning"), default="info", help="default: info"
