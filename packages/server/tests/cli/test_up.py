@@ -97,3 +97,11 @@ def test_audiences_are_accepted_with_and_without_a_final_slash():
 def test_settings_that_cannot_work_are_refused(arguments):
     with pytest.raises(ConfigError):
         _ = settings(*arguments).endpoints
+
+
+def test_what_one_caller_may_send_is_bounded_unless_it_is_said_otherwise():
+    assert settings().requests_per_second == 2000.0
+    assert settings("--requests-per-second", "0").requests_per_second == 0
+    for wrong in ("-1", "inf", "nan"):
+        with pytest.raises(ConfigError, match="--requests-per-second"):
+            settings(f"--requests-per-second={wrong}")
