@@ -133,3 +133,21 @@ async def test_tags_are_replaced_by_a_patch_and_found_by_their_new_value(five):
 async def test_tags_beyond_the_limits_are_400(arm, tags, expected):
     answer = await arm.group(tags=tags)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, expected)
+
+
+async def test_resources_are_found_by_their_identity_and_nothing_by_a_plan(arm):
+    await arm.group()
+    made = {name: (await arm.machine(name)).json()["identity"]["principalId"] for name in ("a", "b")}
+
+    async def found(text):
+        answer = await arm("GET", f"resources?$filter={text}")
+        assert answer.status_code == 200, answer.text
+        return [one["name"] for one in answer.json()["value"]]
+
+    assert await found(f"identity/principalId eq '{made['a'].upper()}'") == ["a"]
+    assert await found(f"identity/principalId ne '{made['a']}'") == ["b"]
+    assert await found("identity/principalId eq '00000000-0000-0000-0000-000000000000'") == []
+    assert await found("plan/publisher eq 'x'") == []
+    assert await found("plan/publisher ne 'x' and name eq 'b'") == ["b"]
+    refused = await arm("GET", "resources?$filter=substringof('x', identity/principalId)")
+    assert refused.json()["error"]["code"] == "InvalidFilterInQueryString"

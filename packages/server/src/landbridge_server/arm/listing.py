@@ -15,14 +15,24 @@ from landbridge_server.arm.documents import iso
 from landbridge_server.arm.engine import Engine, check_group, check_parent
 from landbridge_server.arm.names import location_key
 from landbridge_server.arm.resource_type import Kind, Reference, ResourceType
-from landbridge_server.store import queries
+from landbridge_server.store import principals, queries
 from landbridge_server.store.database import Connection
 from landbridge_server.store.resources import Query, Stored, Tag
 from landbridge_wire import arm_id
 
 RAW = msgspec.Raw
 _Render = Callable[[Sequence[Stored]], list[bytes]]
-_COLUMNS = {"resourcegroup": "group", "resourcetype": "type", "name": "name", "location": "location"}
+_COLUMNS = {
+    "resourcegroup": "group",
+    "resourcetype": "type",
+    "name": "name",
+    "location": "location",
+    "identity/principalid": "key",
+    "plan/name": "key",
+    "plan/publisher": "key",
+    "plan/product": "key",
+}
+"""What a filter can name; an identity is found by the resource that has it, and nothing has a plan."""
 
 
 class _Summary(msgspec.Struct, omit_defaults=True):
@@ -68,8 +78,14 @@ def _summary(row: tuple[str, str, float, float], expand: frozenset[str]) -> byte
     return encode(summary)
 
 
-def restrict(query: Query, text: str) -> Query:
+def _nobody(principal_id: str) -> str:
+    return ""
+
+
+def restrict(query: Query, text: str, owner: Callable[[str], str] = _nobody) -> Query:
     """Return a query with the conditions of a ``$filter`` added.
+
+    ``owner`` returns the key of the resource that has an identity, by its principal id.
 
     Raises:
         ArmError: InvalidFilterInQueryString.
@@ -83,10 +99,12 @@ def restrict(query: Query, text: str) -> Query:
             tag_value = term.value if term.name == "tagvalue" else tag_value
             continue
         column = _COLUMNS.get(term.name)
-        if column is None:
+        if column is None or (column == "key" and term.operator not in ("eq", "ne")):
             raise filters.refuse(
                 text, "It can name resourceGroup, resourceType, name, location, tagName, tagValue."
             )
+        if column == "key":
+            value = owner(value) if term.name.startswith("identity") else ""
         pair = (column, value)
         if term.operator == "eq":
             query = replace(query, equal=(*query.equal, pair))
@@ -97,6 +115,11 @@ def restrict(query: Query, text: str) -> Query:
     if tag_value is not None and tag_name is None:
         raise filters.refuse(text, "tagValue needs a tagName.")
     return replace(query, tags=(*query.tags, Tag(tag_name, tag_value))) if tag_name is not None else query
+
+
+def _owner(connection: Connection, principal_id: str) -> str:
+    found = principals.get(connection, principal_id)
+    return (found.resource_key or "") if found else ""
 
 
 class Reading:
@@ -146,7 +169,11 @@ class Reading:
         query = replace(
             query, within=self.access.visible(connection, call.caller, action, scope), tracked=True
         )
-        query = restrict(query, call.query.get("$filter", ""))
+        query = restrict(
+            query,
+            call.query.get("$filter", ""),
+            lambda principal_id: _owner(connection, principal_id),
+        )
         expand = frozenset(call.query.get("$expand", "").replace(" ", "").lower().split(","))
         rows, link = self._page(connection, call, query, _SUMMARIZED)
         return paging.page([_summary(row, expand) for row in rows], link)

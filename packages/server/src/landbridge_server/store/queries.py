@@ -52,7 +52,13 @@ class Query:
     limit: int = 1000
 
 
-FILTERABLE = {"group": "group_key", "type": "type_key", "name": "name_key", "location": "location"}
+FILTERABLE = {
+    "key": "key",
+    "group": "group_key",
+    "type": "type_key",
+    "name": "name_key",
+    "location": "location",
+}
 """The words of ``equal``, ``unequal`` and ``contains``, and their columns."""
 
 
