@@ -29,6 +29,7 @@ from landbridge_server.edge.connections import Connections, Room
 from landbridge_server.edge.http_protocol import Deadlines
 from landbridge_server.edge.listener import Listener
 from landbridge_server.edge.listener import listening as open_listener
+from landbridge_server.edge.log import log_loop_failure
 from landbridge_server.edge.middleware import Edge
 from landbridge_server.edge.routes import router
 from landbridge_server.edge.tls import ServerTls
@@ -384,6 +385,7 @@ async def serve(config: Config, clock: Callable[[], float], room: Room | None = 
     """Open the control plane, serve it, and stop at SIGTERM or SIGINT; ``room`` is for its connections."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_loop_failure)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     plane = ControlPlane(config, clock)

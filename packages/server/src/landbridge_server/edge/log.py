@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import sys
 import time
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 from starlette.types import Scope
@@ -120,3 +121,19 @@ def log_failure(scope: Scope, error: BaseException) -> None:
     """Log an error of our own with its traceback; the caller sees only the request id."""
     scope["landbridge.error"] = f"{type(error).__name__}"
     logger.error("failure", exc_info=error, extra={"fields": _fields(scope)})
+
+
+def log_loop_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the event loop has nobody to tell of.
+
+    That a stranger's connection ended badly is no error of ours: a scanner of ports, or a health
+    check without TLS, would fill the log. aiofastnet gives the class of an error, too.
+    """
+    error = context.get("exception")
+    kind = error if isinstance(error, type) else type(error)
+    fields = {"reason": str(context.get("message", "")), "kind": kind.__name__}
+    if issubclass(kind, (ConnectionError, TimeoutError, ssl.SSLError)):
+        logger.debug("a connection ended badly", extra={"fields": fields})
+        return
+    known = error if isinstance(error, BaseException) else None
+    logger.error("failure", exc_info=known, extra={"fields": fields})
