@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from landbridge_server.arm import roles
 from landbridge_server.cli.main import main
@@ -193,3 +198,24 @@ def test_the_help_of_an_action_shows_its_own_examples(capsys):
     out = capsys.readouterr().out
     assert "landbridge sp reset onboarding" in out
     assert "landbridge sp create" not in out
+
+
+def test_a_certificate_is_added_listed_and_removed(run, tmp_path):
+    run("sp", "create", "--name", "deploy")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "deploy")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=9))
+    path = tmp_path / "deploy.pem"
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    code, out, err = run("sp", "add-certificate", "deploy", "--certificate", str(path), "-o", "json")
+    assert code == 0, err
+    made = rows(out)[0]
+    assert len(made["thumbprint"]) == 40
+    assert rows(run("sp", "list-certificates", "deploy", "-o", "json")[1]) == [made]
+    assert run("sp", "add-certificate", "deploy", "--certificate", str(path))[0] == 1
+    assert run("sp", "remove-certificate", "deploy", "--thumbprint", made["thumbprint"].lower())[0] == 0
+    assert rows(run("sp", "list-certificates", "deploy", "-o", "json")[1]) == []
+    for wrong in (tmp_path / "nothing", tmp_path / "landbridge.db"):
+        assert run("sp", "add-certificate", "deploy", "--certificate", str(wrong))[0] == 1

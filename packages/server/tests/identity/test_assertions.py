@@ -154,7 +154,11 @@ async def test_a_thumbprint_may_be_padded(machine):
     ],
 )
 async def test_a_wrong_claim_is_refused(machine, refused, changes):
-    refused(await machine.ask(machine.claims(**changes)), 700027, "invalid_client", 401)
+    out_of_time = (
+        changes.get("exp") in (1_800_000_000.0, 1_800_000_700) or changes.get("nbf") == 1_800_000_100
+    )
+    number = 700024 if out_of_time else 700027
+    refused(await machine.ask(machine.claims(**changes)), number, "invalid_client", 401)
     assert (await machine.ask()).status_code == 200
 
 
@@ -195,7 +199,7 @@ async def test_other_algorithms_are_refused(machine, refused):
         answer = await machine.ask(client_assertion=unverified)
         refused(answer, 700027, "invalid_client", 401)
     body = (await machine.ask(client_assertion=assertion("RS256", True))).json()
-    assert "Service principals sign in with a secret" in body["error_description"]
+    assert body["error_codes"] == [700016]  # a machine is no service principal
 
 
 async def test_a_certificate_with_another_kind_of_key_is_refused(cloud, machine, refused):

@@ -1,4 +1,4 @@
-"""Create, list, reset and delete service principals. A secret is printed once and never kept."""
+"""Service principals, their secrets and certificates. A secret is printed once and never kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 
 from landbridge_server.arm import roles
 from landbridge_server.arm.grants import grant
+from landbridge_server.cli import key_credentials
 from landbridge_server.cli.arguments import (
     CommandError,
     add_action,
@@ -29,11 +30,12 @@ EXAMPLES = """examples:
   landbridge sp list
   landbridge sp reset onboarding
   landbridge sp delete onboarding
+  landbridge sp add-certificate onboarding --certificate onboarding.pem
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``create``, ``list``, ``reset`` and ``delete``."""
+    """Add ``create``, ``list``, ``reset``, ``delete`` and what concerns certificates."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = add_action(actions, "create", "create a service principal and print its secret once", EXAMPLES)
     create.add_argument("--name", required=True, help="display name")
@@ -43,9 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = add_action(actions, "list", "list service principals", EXAMPLES)
     reset = add_action(actions, "reset", "replace all secrets by a new one, printed once", EXAMPLES)
     delete = add_action(actions, "delete", "delete a service principal with its roles", EXAMPLES)
-    for action in (reset, delete):
+    certificates = key_credentials.add_arguments(actions)
+    for action in (reset, delete, *certificates):
         action.add_argument("name", metavar="NAME|ID", help="display name, application id or object id")
-    for action in (create, listing, reset, delete):
+    for action in (create, listing, reset, delete, *certificates):
         add_data(action)
         add_store(action)
         add_output(action)
@@ -53,14 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the action says."""
-    action = {"create": _create, "list": _list, "reset": _reset, "delete": _delete}[options.action]
+    own = {"create": _create, "list": _list, "reset": _reset, "delete": _delete}
+    action = own.get(options.action, key_credentials.run)
     with opened_store(options) as db:
         try:
             with db.writing() as connection:
                 rows = action(connection, options, time.time())  # noqa: TID251 - this command is a main()
         except (directory.DirectoryError, LookupError) as error:
             raise CommandError(str(error)) from error
-    if options.action == "list":
+    if options.action in ("list", key_credentials.LIST):
         show(rows, options.output)
     else:
         show_one(rows[0], options.output)

@@ -28,7 +28,7 @@ from joserfc.jwk import ECKey
 
 from landbridge_server.config import Endpoints
 from landbridge_server.identity import tenancy
-from landbridge_server.identity.errors import OAuthError, refuse
+from landbridge_server.identity.errors import OAuthError, Stamp, refuse
 from landbridge_server.identity.keys import unverified_parts
 from landbridge_server.store import machines, principals, sign_in_limits
 from landbridge_server.store.database import Connection
@@ -44,9 +44,9 @@ PER_OWNER = 256
 
 
 class Verified(NamedTuple):
-    """An assertion of which everything holds, but which may have been used before."""
+    """An assertion of which everything holds, but which may have been used before; whose it is."""
 
-    machine: Principal
+    principal: Principal
     jti: str
     ends: float
 
@@ -54,6 +54,17 @@ class Verified(NamedTuple):
 def refused(reason: str) -> OAuthError:
     """Return the refusal of an assertion."""
     return refuse(700027, reason=reason)
+
+
+def algorithm(unverified_assertion: str) -> object:
+    """Return by which algorithm an assertion says that it is signed; nothing if it is none.
+
+    It only decides who looks at the assertion: each verifier has its own list of algorithms.
+    """
+    try:
+        return unverified_parts(unverified_assertion)[0].get("alg")
+    except ValueError:
+        return None
 
 
 def verify(connection: Connection, unverified_assertion: str, endpoints: Endpoints, now: float) -> Verified:
@@ -70,27 +81,34 @@ def verify(connection: Connection, unverified_assertion: str, endpoints: Endpoin
     _check_signature(unverified_assertion, certificate)  # (3)
     claims: Mapping[str, Any] = unverified_claims
     principal = _principal(connection, claims, certificate)  # (4)
-    if not _audiences(claims) & set(tenancy.token_endpoints(endpoints, principal.tenant_id)):  # (5)
+    if not audiences(claims) & set(tenancy.token_endpoints(endpoints, principal.tenant_id)):  # (5)
         expected = tenancy.token_endpoints(endpoints, principal.tenant_id)[0]
         raise refused(f"Its audience must be the token endpoint '{expected}'.")
-    ends = _check_time(claims, now)  # (6)
+    ends = check_time(claims, now)  # (6)
+    return Verified(principal, jti_of(claims), ends)
+
+
+def jti_of(claims: Mapping[str, Any]) -> str:
+    """Return the id of an assertion.
+
+    Raises:
+        OAuthError: 700027, it has none.
+    """
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 0 < len(jti) <= JTI_LIMIT:
         raise refused("It needs a 'jti' that is used once.")
-    return Verified(principal, jti, ends)
+    return jti
 
 
 def use(connection: Connection, verified: Verified, now: float) -> bool:
-    """Note that an assertion is used; say no when it was before (7), or when its machine sends too many."""
-    owner, jti, ends = verified.machine.object_id, verified.jti, verified.ends
+    """Note that an assertion is used; say no when it was before (7), or when its owner sends too many."""
+    owner, jti, ends = verified.principal.object_id, verified.jti, verified.ends
     return sign_in_limits.use_assertion(connection, owner, jti, ends, now, PER_OWNER)
 
 
 def _certificate(connection: Connection, unverified_header: Mapping[str, Any], now: float) -> Certificate:
     if unverified_header.get("alg") != ALGORITHM:
-        raise refused(
-            "Only machines sign in by assertion here, with ES256. Service principals sign in with a secret."
-        )
+        raise refused(f"A machine signs with {ALGORITHM}, a service principal with RS256 or PS256.")
     thumbprint = unverified_header.get("x5t#S256")
     found = (
         machines.certificate_by_thumbprint(connection, thumbprint.rstrip("="))
@@ -125,24 +143,34 @@ def _principal(connection: Connection, claims: Mapping[str, Any], certificate: C
     return principal
 
 
-def _audiences(claims: Mapping[str, Any]) -> set[str]:
+def audiences(claims: Mapping[str, Any]) -> set[str]:
+    """Return whom an assertion is for: one, or a list."""
     found = claims.get("aud")
     listed = found if isinstance(found, list) else [found]
     return {one for one in listed if isinstance(one, str)}
 
 
-def _check_time(claims: Mapping[str, Any], now: float) -> float:
-    """Return when the assertion ends. Numbers may be fractional: msal's are."""
+def check_time(claims: Mapping[str, Any], now: float) -> float:
+    """Return when an assertion ends. Numbers may be fractional: msal's are.
+
+    Raises:
+        OAuthError: 700024, it has ended, has not begun or lives too long; 700027, it does not say.
+    """
     ends, begins = claims.get("exp"), claims.get("nbf", now)
     if not _is_number(ends) or not _is_number(begins):
         raise refused("Its 'exp' must be a number of seconds.")
     if now >= ends:
-        raise refused("It has ended: look at the clock of the machine.")
+        raise _out_of_time("It has ended: look at the clock of the machine.", now, ends)
     if ends > now + LONGEST + SKEW:
-        raise refused("It must end within ten minutes: look at the clock of the machine.")
+        raise _out_of_time("It must end within ten minutes: look at the clock of the machine.", now, ends)
     if now < begins - SKEW:
-        raise refused("It has not begun: look at the clock of the machine.")
+        raise _out_of_time("It has not begun: look at the clock of the machine.", now, ends)
     return float(ends)
+
+
+def _out_of_time(reason: str, now: float, ends: float) -> OAuthError:
+    now_text, ends_text = Stamp(now).text, Stamp(min(max(ends, 0.0), 4e10)).text
+    return refuse(700024, reason=reason, now=now_text, ends=ends_text)
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

@@ -14,7 +14,7 @@ from landbridge_server.identity import tenancy
 
 COMMON: dict[str, Any] = {
     "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
-    "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+    "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
     "grant_types_supported": [
         "client_credentials",
         "password",

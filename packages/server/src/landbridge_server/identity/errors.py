@@ -91,6 +91,13 @@ REFUSALS: dict[int, Refusal] = {
             "The resource principal named {resource} was not found in the tenant. "
             "Tokens of this cloud are for {known}.",
         ),
+        Refusal(
+            "invalid_client",
+            700024,
+            "Client assertion is not within its valid time range. {reason} "
+            "Current time: {now}, the assertion ends: {ends}.",
+            401,
+        ),
         Refusal("invalid_client", 700027, "The client assertion is refused. {reason}", 401),
         Refusal(
             "unauthorized_client",

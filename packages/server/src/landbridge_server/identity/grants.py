@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from landbridge_server.identity import assertions, device_code, refresh_tokens, scopes
+from landbridge_server.identity import application_assertions, assertions, device_code, refresh_tokens, scopes
 from landbridge_server.identity.assertions import Verified
 from landbridge_server.identity.clients import public_client
 from landbridge_server.identity.errors import OAuthError, refuse
@@ -65,32 +65,40 @@ class Granted:
 
 
 async def client_credentials(service: IdentityService, request: TokenRequest) -> Granted:
-    """A service principal with its secret, or a machine with its assertion, asks for itself."""
+    """A service principal with its secret, or whoever signs an assertion, asks for itself."""
     scope = request.needed_scope()
     if not scope.audience:
         raise refuse(70011, reason="A program asks for '<resource>/.default'.")
     if "client_assertion" in request.form:
-        return await _machine(service, request, scope)
+        return await _assertion(service, request, scope)
     return service.db.read(lambda connection: _service_principal(service, connection, request, scope))
 
 
-async def _machine(service: IdentityService, request: TokenRequest, scope: Scope) -> Granted:
+async def _assertion(service: IdentityService, request: TokenRequest, scope: Scope) -> Granted:
+    """A machine (ES256), or a service principal (RS256, PS256) with its certificate."""
     if need(request.form, "client_assertion_type") != CLIENT_ASSERTION_TYPE:
         raise refuse(700027, reason=f"Its type must be '{CLIENT_ASSERTION_TYPE}'.")
+    if "client_secret" in request.form:
+        raise refuse(9002313, reason="Send either 'client_assertion' or 'client_secret'.")
     unverified, now = request.form["client_assertion"], service.clock()
+    of_application = assertions.algorithm(unverified) in application_assertions.ALGORITHMS
 
     def read(connection: Connection) -> tuple[Verified, str]:
-        verified = assertions.verify(connection, unverified, service.endpoints, now)
-        return verified, service.tenant_of(connection, request.authority, verified.machine)
+        if of_application:
+            name = request.authority.name
+            verified = application_assertions.verify(connection, unverified, service.endpoints, now, name)
+        else:
+            verified = assertions.verify(connection, unverified, service.endpoints, now)
+        return verified, service.tenant_of(connection, request.authority, verified.principal)
 
     verified, tenant_id = service.db.read(read)
-    machine = verified.machine
-    app_id = machine.app_id or ""
+    principal = verified.principal
+    app_id = principal.app_id or ""
     if request.form.get("client_id", app_id).lower() != app_id:
         raise refuse(700027, reason="The parameter 'client_id' names another application.")
-    granted = Granted(machine, tenant_id, app_id, scope, service.audience(scope, machine.kind))
+    granted = Granted(principal, tenant_id, app_id, scope, service.audience(scope, principal.kind))
     if not await service.db.write(lambda connection: assertions.use(connection, verified, now)):
-        raise assertions.refused("It was used before, or its machine sends too many.")
+        raise assertions.refused("It was used before, or its owner sends too many.")
     return granted
 
 

@@ -87,6 +87,12 @@ def home_tenant(connection: Connection) -> str:
     return everyone[0].tenant_id
 
 
+def names_of(connection: Connection, tenant_id: str) -> tuple[str, ...]:
+    """Return the verified domains by which a tenant goes besides its id."""
+    found = tenants.named(connection, tenant_id)
+    return (found.default_domain,) if found is not None else ()
+
+
 def base(endpoints: Endpoints, authority_name: str) -> str:
     """Return the address of an authority, without a final ``/``."""
     return endpoints.adfs if authority_name == ADFS else f"{endpoints.login}/{authority_name}"

@@ -20,6 +20,7 @@ MANAGED_IDENTITY = "ManagedIdentity"
 
 PASSWORD = "password"  # noqa: S105
 SECRET = "secret"  # noqa: S105
+CERTIFICATE = "certificate"
 
 # Built once: every authenticated request looks a principal up, and building a statement
 # costs more than running it.
@@ -142,6 +143,11 @@ def credentials_of(connection: Connection, object_id: str, kind: str) -> list[Cr
     """Return the credentials of a kind, expired ones included."""
     rows = _CREDENTIALS.rows(connection, {"key": object_id, "wanted": kind})
     return [Credential(*row) for row in rows]
+
+
+def remove_credential(connection: Connection, credential_id: str) -> None:
+    """Remove one credential."""
+    connection.execute(credentials.delete().where(credentials.c.credential_id == credential_id))
 
 
 def remove_credentials(connection: Connection, object_id: str, kind: str) -> None:
