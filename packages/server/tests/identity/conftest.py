@@ -63,7 +63,8 @@ def _routes(identity: IdentityHttp) -> list[Route]:
         found += [
             Route(discovery, identity.openid_configuration),
             Route("/{tenant}/discovery" + version + "/keys", identity.keys),
-            Route(oauth + "/authorize", identity.authorize),
+            Route(oauth + "/authorize", identity.authorize, methods=["GET"]),
+            Route(oauth + "/authorize", identity.authorize_post, methods=["POST"]),
             Route(oauth + "/token", identity.token, methods=["POST"]),
             Route(oauth + "/devicecode", identity.device_authorization, methods=["POST"]),
         ]

@@ -4,11 +4,12 @@ import string
 
 from landbridge_server.identity.errors import REFUSALS, OAuthError, Stamp, refuse
 
-# RFC 6749 section 5.2 and RFC 8628 section 3.5, and what Azure adds.
+# RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, OpenID Connect, and what Azure adds.
 WORDS = {
     *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client"),
     *("unsupported_grant_type", "invalid_scope", "temporarily_unavailable"),
     *("authorization_pending", "slow_down", "access_denied", "expired_token"),
+    *("unsupported_response_type", "login_required", "interaction_required"),
     *("invalid_tenant", "invalid_resource"),
 }
 

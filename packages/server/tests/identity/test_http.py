@@ -102,13 +102,6 @@ async def test_every_account_is_managed_whether_or_not_it_exists(cloud, user):
     }
 
 
-async def test_the_browser_flow_says_what_to_use_instead(cloud):
-    answer = await cloud.http.get(f"/{cloud.tenant}/oauth2/v2.0/authorize?response_type=code")
-    assert answer.status_code == 400
-    assert "--use-device-code" in answer.text
-    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
-
-
 async def test_while_the_database_is_away_programs_and_people_are_told_so(cloud, monkeypatch):
     page = await cloud.http.get("/devicelogin")
 

@@ -94,7 +94,10 @@ def _add_sign_in(rows: Table, identity: IdentityHttp) -> None:
         rows[oauth + "/devicecode"] = {
             "POST": Endpoint(identity.device_authorization, proves, SMALL, no_store=True)
         }
-        rows[oauth + "/authorize"] = {"GET": Endpoint(identity.authorize, page, no_store=True)}
+        rows[oauth + "/authorize"] = {
+            "GET": Endpoint(identity.authorize, page, no_store=True),
+            "POST": Endpoint(identity.authorize_post, page, SMALL, no_store=True),
+        }
     rows["/common/userrealm/{user}"] = {"GET": Endpoint(identity.user_realm, reads)}
     rows["/devicelogin"] = {
         "GET": Endpoint(identity.device_page_get, page, no_store=True),

@@ -31,6 +31,24 @@ class FormGuard:
         """Return the token for a form that is shown to the holder of ``cookie``."""
         return hmac.new(self._key, cookie.encode(), hashlib.sha256).hexdigest()
 
+    def voucher(self, cookie: str, text: str, ends: float) -> str:
+        """Return a note to ourselves that the holder of ``cookie`` brings back in a form, until ``ends``."""
+        content = f"{int(ends)}.{text}"
+        return f"{content}.{self._mac(cookie, content)}"
+
+    def vouched(self, unverified_cookie: str, unverified_voucher: str, now: float) -> str | None:
+        """Return the text of a voucher that this browser was given and that has not ended."""
+        content, _, mac = unverified_voucher.rpartition(".")
+        expected = self._mac(unverified_cookie, content).encode()
+        if not hmac.compare_digest(expected, mac.encode("utf-8", "surrogatepass")):
+            return None
+        ends, _, text = content.partition(".")
+        return text if now < int(ends) else None
+
+    def _mac(self, cookie: str, content: str) -> str:
+        message = f"voucher\0{cookie}\0{content}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
     def good(self, unverified_cookie: str, unverified_token: str) -> bool:
         """Say whether a form came from a page that was shown to the same browser."""
         if self.cookie(unverified_cookie) != unverified_cookie:

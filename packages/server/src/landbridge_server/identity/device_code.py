@@ -118,7 +118,7 @@ def poll(connection: Connection, unverified_code: str, client_id: str, now: floa
     if row is None or row.client_id != client_id:
         return refuse(70019)
     if row.state == REDEEMED:
-        return refuse(54005)
+        return refuse(54005, what="device code")
     if row.state == DENIED:
         return refuse(65004)
     if now >= row.expires_at:

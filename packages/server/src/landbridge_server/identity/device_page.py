@@ -15,6 +15,7 @@ from landbridge_server.identity.attempts import AttemptLimiter
 from landbridge_server.identity.clients import PUBLIC_CLIENTS
 from landbridge_server.identity.csrf import FormGuard
 from landbridge_server.identity.errors import OAuthError
+from landbridge_server.identity.person import TEXTS, PersonCheck
 from landbridge_server.identity.rendering import Page, render
 from landbridge_server.identity.scopes import parse
 from landbridge_server.identity.service import IdentityService
@@ -31,11 +32,6 @@ UNKNOWN = (
     "This code is not known or has ended. Compare it with what the program shows; "
     "a code is good for 15 minutes, then start the sign-in again."
 )
-TEXTS = {
-    50020: "This account does not belong to the tenant that the program asked for.",
-    50057: "This account is disabled. Ask your administrator.",
-    50126: "The user name or the password is wrong.",
-}
 
 
 class DevicePage:
@@ -45,6 +41,7 @@ class DevicePage:
         """Approve the device codes of ``service``; the nodes of a cloud share the secret ``master``."""
         self._service = service
         self._guard = FormGuard(master)
+        self._person = PersonCheck(service, self._guard, master)
         db, clock = service.db, service.clock
         self._wrong_codes = AttemptLimiter(db, clock, "wrong code", WRONG_CODES, WRONG_CODE_SECONDS)
         self._passwords = AttemptLimiter(db, clock, "code", PASSWORDS_PER_CODE, device_code.LIFETIME)
@@ -75,7 +72,7 @@ class DevicePage:
             return self.start(unverified_cookie, UNKNOWN, status=400, code=typed)
         if form.get("action") == "deny":
             return await self._deny(row)
-        if "username" not in form and "password" not in form:
+        if not {"username", "password", "voucher"} & form.keys():
             return self._sign_in_form(unverified_cookie, row, form)
         return await self._sign_in(unverified_cookie, row, form, address)
 
@@ -88,20 +85,12 @@ class DevicePage:
             "device_sign_in.html",
             csrf=self._guard.token(cookie),
             application=PUBLIC_CLIENTS.get(row.client_id, row.client_id),
-            resource=self._resource(row),
+            resource=self._service.described(parse(row.scope)),
             user_code=row.user_code,
             username=form.get("username", "")[:320],
             error=error,
         )
         return Page(html, 400 if error else 200)
-
-    def _resource(self, row: DeviceCode) -> str:
-        audience = parse(row.scope).audience
-        if not audience:
-            return "your name and user name"
-        if self._service.is_graph(audience):
-            return f"the directory of users and groups ({audience})"
-        return f"the resource manager of this cloud ({audience})"
 
     async def _sign_in(self, cookie: str, row: DeviceCode, form: Mapping[str, str], address: str) -> Page:
         wait = await self._passwords.begin(row.user_code)
@@ -109,18 +98,47 @@ class DevicePage:
             await self._service.db.write(lambda connection: device_code.deny(connection, row))
             return _too_many("Too many wrong passwords were entered for this code.", wait)
         try:
-            name, password = form.get("username", ""), form.get("password", "")
-            user = await self._service.check_password(name, password, address)
+            user = await self._who(cookie, row, form, address)
+            if isinstance(user, Page):
+                return user
             approved = await self._approve(row, user)
         except OAuthError as error:
             if error.retry_after:
                 return _too_many("There were too many attempts to sign in.", error.retry_after)
-            return self._sign_in_form(cookie, row, form, TEXTS.get(error.number, error.description))
+            text = TEXTS.get(error.number, error.description)
+            if error.number == 50074:
+                return self._code_form(cookie, row, form["voucher"], text)
+            return self._sign_in_form(cookie, row, form, text)
         if not approved:
             return self.start(cookie, UNKNOWN, status=400)
         application = PUBLIC_CLIENTS.get(row.client_id, row.client_id)
         text = f"You have signed in to {application} as {user.label}. You can close this window."
         return Page(render("message.html", title="You are signed in", text=text))
+
+    async def _who(
+        self, cookie: str, row: DeviceCode, form: Mapping[str, str], address: str
+    ) -> Principal | Page:
+        """Return the user once all is proven, else the page that asks for what is missing."""
+        if "voucher" in form:
+            known = await self._person.second(cookie, form, row.user_code)
+            return known or self._sign_in_form(cookie, row, form, STALE)
+        audience = parse(row.scope).audience or "this cloud"
+        user, more = await self._person.first(form, address, audience)
+        return (
+            self._code_form(cookie, row, self._person.voucher(cookie, user, row.user_code)) if more else user
+        )
+
+    def _code_form(self, cookie: str, row: DeviceCode, voucher: str, error: str = "") -> Page:
+        html = render(
+            "second_factor.html",
+            action="/devicelogin",
+            csrf=self._guard.token(cookie),
+            carried={"user_code": row.user_code},
+            application=PUBLIC_CLIENTS.get(row.client_id, row.client_id),
+            voucher=voucher,
+            error=error,
+        )
+        return Page(html, 400 if error else 200)
 
     async def _approve(self, row: DeviceCode, user: Principal) -> bool:
         authority = self._service.tenancy.authority(row.tenant)

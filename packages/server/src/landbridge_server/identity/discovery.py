@@ -16,6 +16,7 @@ COMMON: dict[str, Any] = {
     "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
     "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
     "grant_types_supported": [
+        "authorization_code",
         "client_credentials",
         "password",
         "refresh_token",
@@ -24,6 +25,7 @@ COMMON: dict[str, Any] = {
     "response_types_supported": ["code"],
     "response_modes_supported": ["query", "form_post"],
     "scopes_supported": ["openid", "profile", "email", "offline_access"],
+    "code_challenge_methods_supported": ["S256"],
     "subject_types_supported": ["public"],
     "id_token_signing_alg_values_supported": ["RS256"],
     "request_uri_parameter_supported": False,

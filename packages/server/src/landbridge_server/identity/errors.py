@@ -26,6 +26,12 @@ REFUSALS: dict[int, Refusal] = {
     row.number: row
     for row in (
         Refusal(
+            "invalid_request",
+            50011,
+            "The redirect URI '{uri}' specified in the request does not match the redirect URIs "
+            "configured for the application '{app}'.",
+        ),
+        Refusal(
             "invalid_grant",
             50020,
             "User account '{user}' does not exist in tenant '{tenant}'. "
@@ -39,6 +45,26 @@ REFUSALS: dict[int, Refusal] = {
             "with an incorrect user ID or password. Try again in {seconds} seconds.",
         ),
         Refusal("invalid_grant", 50057, "The user account is disabled."),
+        Refusal("login_required", 50058, "A silent sign-in request was sent but no user is signed in."),
+        Refusal(
+            "interaction_required",
+            50074,
+            "Strong authentication is required: the code of the authenticator is wrong or was used before.",
+        ),
+        Refusal(
+            "interaction_required",
+            50076,
+            "Due to a configuration change made by your administrator, you must use multi-factor "
+            "authentication to access '{resource}'. Sign in through the browser with 'az login', or with "
+            "'az login --use-device-code'.",
+        ),
+        Refusal(
+            "interaction_required",
+            50079,
+            "Due to a configuration change made by your administrator, you must enroll in multi-factor "
+            "authentication to access '{resource}'. Your administrator enrolls you with "
+            "'landbridge user mfa-enroll'.",
+        ),
         Refusal("invalid_grant", 50126, "Error validating credentials due to invalid username or password."),
         Refusal(
             "invalid_grant",
@@ -49,13 +75,17 @@ REFUSALS: dict[int, Refusal] = {
         Refusal(
             "invalid_grant",
             54005,
-            "The device code was already redeemed, please retry with a new "
+            "The {what} was already redeemed, please retry with a new "
             "valid code or use an existing refresh token.",
         ),
         Refusal("access_denied", 65004, "The sign-in was declined on the page."),
         Refusal("invalid_grant", 70000, "Provided grant is invalid or malformed."),
+        Refusal("unsupported_grant_type", 70003, "The app requested an unsupported grant type '{grant}'."),
         Refusal(
-            "unsupported_grant_type", 70003, "The app requested an unsupported grant type '{grant}'.{hint}"
+            "invalid_grant",
+            70008,
+            "The provided authorization code or refresh token has expired due to inactivity. "
+            "Send a new interactive authorization request for this user and resource.",
         ),
         Refusal(
             "invalid_scope",
@@ -92,6 +122,11 @@ REFUSALS: dict[int, Refusal] = {
             "Tokens of this cloud are for {known}.",
         ),
         Refusal(
+            "invalid_grant",
+            501481,
+            "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+        ),
+        Refusal(
             "invalid_client",
             700024,
             "Client assertion is not within its valid time range. {reason} "
@@ -103,6 +138,11 @@ REFUSALS: dict[int, Refusal] = {
             "unauthorized_client",
             700016,
             "Application with identifier '{app}' was not found in the directory '{tenant}'.",
+        ),
+        Refusal(
+            "unsupported_response_type",
+            700054,
+            "The response type '{type}' is not enabled: this cloud answers 'code'.",
         ),
         Refusal(
             "invalid_grant",
@@ -134,6 +174,12 @@ REFUSALS: dict[int, Refusal] = {
             "The provided client secret keys for app '{app}' are expired. "
             "An operator can add a new one with 'landbridge sp reset'.",
             401,
+        ),
+        Refusal(
+            "invalid_request",
+            9002325,
+            "Proof Key for Code Exchange is required for public clients: send 'code_challenge' "
+            "with 'code_challenge_method=S256'.",
         ),
         Refusal("invalid_request", 9002313, "Invalid request. Request is malformed or invalid. {reason}"),
     )

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from landbridge_server.identity import application_assertions, assertions, device_code, refresh_tokens, scopes
+from landbridge_server.identity import (
+    application_assertions,
+    assertions,
+    authorization,
+    device_code,
+    refresh_tokens,
+    scopes,
+    second_factor,
+)
 from landbridge_server.identity.assertions import Verified
 from landbridge_server.identity.clients import public_client
 from landbridge_server.identity.errors import OAuthError, refuse
@@ -62,6 +70,7 @@ class Granted:
     scope: Scope
     audience: str
     refresh_token: str = ""
+    nonce: str = ""
 
 
 async def client_credentials(service: IdentityService, request: TokenRequest) -> Granted:
@@ -139,6 +148,9 @@ async def password(service: IdentityService, request: TokenRequest) -> Granted:
     user = await service.check_password(user_name, secret, request.address)
 
     def work(connection: Connection) -> tuple[str, str]:
+        need = second_factor.needed(connection, user)
+        if need:
+            raise refuse(50076 if need == second_factor.CODE else 50079, resource=audience)
         tenant_id = service.tenant_of(connection, request.authority, user)
         return tenant_id, _family(service, connection, user, client_id, scope)
 
@@ -176,6 +188,31 @@ async def device(service: IdentityService, request: TokenRequest) -> Granted:
         device_code.redeemed(connection, row)
         token = _family(service, connection, user, client_id, scope)
         return Granted(user, tenant_id, client_id, scope, audience, token)
+
+    return _or_raise(await service.db.write(work))
+
+
+async def authorization_code(service: IdentityService, request: TokenRequest) -> Granted:
+    """A program brings the code that a person's sign-in through the browser gave it."""
+    client_id = request.public_client()
+    asked = request.scope()
+
+    def work(connection: Connection) -> Granted | OAuthError:
+        now = service.clock()
+        row = authorization.look(connection, request.form, client_id, now)
+        user = _signed_in(connection, row.object_id)
+        if isinstance(user, OAuthError):
+            return user
+        granted = scopes.parse(row.scope)
+        scope = asked if asked is not None and asked.audience else granted
+        if granted.audience and scope.audience != granted.audience:
+            return refuse(70011, reason="The code was asked for another resource.")
+        audience = service.audience(scope)
+        tenant_id = service.tenant_of(connection, request.authority, user)
+        token = authorization.redeem(connection, row, now)
+        if isinstance(token, OAuthError):
+            return token
+        return Granted(user, tenant_id, client_id, scope, audience, token, row.nonce)
 
     return _or_raise(await service.db.write(work))
 

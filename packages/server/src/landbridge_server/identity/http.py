@@ -19,6 +19,7 @@ from landbridge_server.identity.errors import OAuthError, Stamp, refuse
 from landbridge_server.identity.grants import TokenRequest
 from landbridge_server.identity.rendering import HEADERS, Page, render
 from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.sign_in_page import SignInPage, cannot_start
 from landbridge_server.store.database import StoreUnavailable
 
 AWAY = "The control plane cannot reach its database. Try again in a moment."
@@ -32,6 +33,7 @@ class IdentityHttp:
         """Serve ``service``; the nodes of a cloud share the secret ``master``."""
         self._service = service
         self._page = DevicePage(service, master)
+        self._sign_in = SignInPage(service, master)
 
     async def openid_configuration(self, request: Request) -> Response:
         """Answer the discovery document; an unknown tenant is AADSTS90002."""
@@ -79,14 +81,35 @@ class IdentityHttp:
 
         return await self._answered(request, work)
 
-    async def authorize(self, _request: Request) -> Response:
-        """Answer a page that says what to do instead: the browser flow does not exist yet."""
-        html = render(
-            "message.html",
-            title="Sign-in through the browser is not available yet",
-            text="Use a device code instead: az login --use-device-code. You can close this window.",
-        )
-        return HTMLResponse(html, 400, HEADERS)
+    async def authorize(self, request: Request) -> Response:
+        """Answer an authorization request: the sign-in page, or a refusal."""
+        cookie = request.cookies.get(csrf.COOKIE, "")
+        tenant = request.path_params["tenant"]
+
+        async def work() -> Page:
+            params = forms.parse(forms.CONTENT_TYPE, request.scope.get("query_string", b""))
+            return await self._sign_in.start(tenant, cookie, params)
+
+        return await self._page_of(request, work)
+
+    async def authorize_post(self, request: Request) -> Response:
+        """Take the sign-in page's form, and answer the next page or the program."""
+        cookie = request.cookies.get(csrf.COOKIE, "")
+        tenant = request.path_params["tenant"]
+
+        async def work() -> Page:
+            return await self._sign_in.submit(tenant, cookie, await _form(request), _peer(request))
+
+        return await self._page_of(request, work)
+
+    async def _page_of(self, request: Request, work: Callable[[], Awaitable[Page]]) -> Response:
+        try:
+            return _shown(await work())
+        except OAuthError as error:
+            return _shown(cannot_start(error))
+        except StoreUnavailable as error:
+            request.scope["landbridge.error"] = str(error)
+            return HTMLResponse(render("message.html", title="Try again", text=AWAY), 503, HEADERS)
 
     async def device_page_get(self, request: Request) -> Response:
         """Answer the form for the user code."""

@@ -43,10 +43,12 @@ class Exchanged:
     token: str
 
 
-def start_family(connection: Connection, object_id: str, client_id: str, scope: str, now: float) -> str:
-    """Return the first refresh token of a sign-in."""
+def start_family(
+    connection: Connection, object_id: str, client_id: str, scope: str, now: float, family_id: str = ""
+) -> str:
+    """Return the first refresh token of a sign-in; ``family_id`` is by what the caller will know it."""
     sign_in.prune_refresh_tokens(connection, object_id, now - KEPT)
-    return _add(connection, str(uuid.uuid4()), None, object_id, client_id, scope, now)
+    return _add(connection, family_id or str(uuid.uuid4()), None, object_id, client_id, scope, now)
 
 
 def _add(

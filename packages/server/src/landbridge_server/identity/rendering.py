@@ -1,4 +1,4 @@
-"""Pages for people: HTML without scripts, from the templates in ``pages``, and their headers."""
+"""Pages for people: HTML that needs no script, from the templates in ``pages``, and their headers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,27 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_style_hash = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+
+SUBMIT = "document.forms[0].submit()"
+"""The only script of all pages: a form that posts itself, beside a button that does the same."""
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def policy(form_action: str = "'self'", script: str = "") -> str:
+    """Return a Content-Security-Policy: nothing from elsewhere, no frames, forms to ``form_action`` only."""
+    scripts = f"script-src {_hash(script)}; " if script else ""
+    return (
+        f"default-src 'none'; style-src {_hash(STYLE)}; {scripts}form-action {form_action}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+
 
 HEADERS = {
-    "content-security-policy": (
-        f"default-src 'none'; style-src 'sha256-{_style_hash}'; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    ),
+    "content-security-policy": policy(),
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",

@@ -56,6 +56,14 @@ class IdentityService:
         """Say whether an audience is the directory's own API."""
         return audience in self._graph
 
+    def described(self, scope: Scope) -> str:
+        """Return in words for a person what a program wants to reach."""
+        if not scope.audience:
+            return "your name and user name"
+        if self.is_graph(scope.audience):
+            return f"the directory of users and groups ({scope.audience})"
+        return f"the resource manager of this cloud ({scope.audience})"
+
     def audience(self, scope: Scope, kind: str | None = None) -> str:
         """Return the audience for a scope; a sign-in without one is for Graph, as in Azure.
 

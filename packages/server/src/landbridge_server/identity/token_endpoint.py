@@ -20,13 +20,12 @@ Grant = Callable[[IdentityService, TokenRequest], Awaitable[Granted]]
 
 GRANTS: dict[str, Grant] = {
     "client_credentials": grants.client_credentials,
+    "authorization_code": grants.authorization_code,
     "password": grants.password,
     "refresh_token": grants.refresh,
     "urn:ietf:params:oauth:grant-type:device_code": grants.device,
     "device_code": grants.device,  # v1's name
 }
-
-NO_BROWSER = " Sign-in through the browser is not available yet: use 'az login --use-device-code'."
 
 
 async def answer(service: IdentityService, request: TokenRequest) -> dict[str, Any]:
@@ -38,8 +37,7 @@ async def answer(service: IdentityService, request: TokenRequest) -> dict[str, A
     name = need(request.form, "grant_type")
     grant = GRANTS.get(name)
     if grant is None:
-        hint = NO_BROWSER if name == "authorization_code" else ""
-        raise refuse(70003, grant=name[:100], hint=hint)
+        raise refuse(70003, grant=name[:100])
     return _body(service, request, await grant(service, request))
 
 
@@ -68,7 +66,11 @@ def _user_members(service: IdentityService, request: TokenRequest, granted: Gran
         members["refresh_token"] = granted.refresh_token
     if granted.scope.openid:
         members["id_token"] = service.issuer.id_token(
-            granted.principal, granted.tenant_id, granted.client_id, adfs=request.authority.adfs
+            granted.principal,
+            granted.tenant_id,
+            granted.client_id,
+            adfs=request.authority.adfs,
+            nonce=granted.nonce,
         )
     if request.form.get("client_info") == "1":
         members["client_info"] = client_info(granted.principal)

@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from landbridge_server.store.prepared import Prepared
-from landbridge_server.store.schema import credentials, device_codes, principals, refresh_tokens
+from landbridge_server.store.schema import (
+    authorization_codes,
+    credentials,
+    device_codes,
+    principals,
+    refresh_tokens,
+)
 
 USER = "User"
 SERVICE_PRINCIPAL = "ServicePrincipal"
@@ -21,6 +27,8 @@ MANAGED_IDENTITY = "ManagedIdentity"
 PASSWORD = "password"  # noqa: S105
 SECRET = "secret"  # noqa: S105
 CERTIFICATE = "certificate"
+TOTP = "totp"
+RECOVERY = "recovery"
 
 # Built once: every authenticated request looks a principal up, and building a statement
 # costs more than running it.
@@ -36,7 +44,7 @@ _CREDENTIALS = Prepared(
 _ADD = Prepared(principals.insert())
 _REMOVE = [
     Prepared(table.delete().where(table.c.object_id == bindparam("key")))
-    for table in (credentials, refresh_tokens, device_codes, principals)
+    for table in (credentials, refresh_tokens, device_codes, authorization_codes, principals)
 ]
 
 
@@ -126,7 +134,7 @@ def set_enabled(connection: Connection, object_id: str, enabled: bool) -> None:
 
 
 def remove(connection: Connection, object_id: str) -> None:
-    """Remove a principal with its credentials, refresh tokens and device codes.
+    """Remove a principal with its credentials, refresh tokens, device codes and authorization codes.
 
     Its role assignments are the caller's business.
     """

@@ -75,8 +75,8 @@ credentials = Table(
     metadata,
     Column("credential_id", NAME, primary_key=True),
     Column("object_id", NAME, nullable=False, index=True),
-    Column("kind", NAME, nullable=False),  # password | secret | certificate
-    Column("verifier", Text, nullable=False),  # argon2id hash | sha-256 hex | PEM
+    Column("kind", NAME, nullable=False),  # password | secret | certificate | totp | recovery
+    Column("verifier", Text, nullable=False),  # argon2id hash | sha-256 hex | PEM | sealed
     Column("thumbprint", NAME, index=True),  # certificates: sha-256 of the DER, base64url
     Column("not_before", Float, nullable=False),
     Column("expires_at", Float),
@@ -113,7 +113,23 @@ device_codes = Table(
     Column("interval_seconds", Integer, nullable=False),
 )
 
-# Assertions of machines that were used and may not be used again.
+# Sign-ins through the browser that a program may turn into tokens, once (RFC 6749 section 4.1).
+authorization_codes = Table(
+    "authorization_codes",
+    metadata,
+    Column("code_hash", NAME, primary_key=True),  # SHA-256 (hex)
+    Column("object_id", NAME, nullable=False, index=True),
+    Column("client_id", NAME, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("challenge", NAME, nullable=False),  # PKCE S256
+    Column("nonce", Text, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+    Column("redeemed_at", Float),
+    Column("family_id", NAME),  # of the refresh tokens that it gave
+)
+
+# Assertions that were used and may not be used again.
 used_assertions = Table(
     "used_assertions",
     metadata,
