@@ -59,6 +59,7 @@ class Broker:
         self.limits = limits or Limits()
         self.clock = clock
         self.held = 0  # listeners, refused or restless, that still wait for their answer
+        self.ending = False
         self.restless = Restless(self.limits.brief, self.limits.refusal_hold)
         self.on_listener_up: Callable[[str], None] = lambda path: None
         self.on_listener_down: Callable[[str], None] = lambda path: None
@@ -126,7 +127,8 @@ class Broker:
                 self._end(entry, "The right to connect to this machine was taken away.")
 
     def shut_down(self) -> None:
-        """End everything: the process stops."""
+        """End everything: the process stops, and takes in nobody who still waits to be let in."""
+        self.ending = True
         for path in {*self._listeners, *self._waiting, *self._sessions}:
             for listener in list(self._listeners.get(path, ())):
                 listener.close(websocket.GOING_AWAY, "The relay is going away.")

@@ -84,6 +84,9 @@ class Doorkeeper(asyncio.Protocol):
     def _act(self, target: wire.Target) -> None:
         if self._transport.is_closing():
             return
+        if self._broker.ending:
+            self.refuse(503, "The relay is going away.")
+            return
         hold = target.action == wire.LISTEN
         try:
             actions = {wire.LISTEN: self._listen, wire.CONNECT: self._connect, wire.ACCEPT: self._accept}
