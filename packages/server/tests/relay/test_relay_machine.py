@@ -370,8 +370,10 @@ class Life(RuleBasedStateMachine):
     def allow_or_deny(self, user: str, allowed: bool) -> None:
         (self.relay.directory.denied.discard if allowed else self.relay.directory.denied.add)(user)
 
-    @rule()
-    def recheck(self) -> None:
+    @rule(denied=st.sampled_from([None, *USERS]))
+    def recheck(self, denied: str | None) -> None:
+        if denied:
+            self.relay.directory.denied.add(denied)
         self.relay.loop.run_until_complete(self.relay.broker.recheck())
         self.settle()
         for path, user, peer in self.senders.values():
