@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from landbridge_server.arm import roles
+from landbridge_server.ca.keyring import open_secret
 from landbridge_server.cli.main import main
-from landbridge_server.identity import directory
+from landbridge_server.identity import directory, second_factor
 from landbridge_server.identity.bootstrap import first_start
 from landbridge_server.store import principals, role_assignments, subscriptions
 from landbridge_server.store.database import Database
@@ -219,3 +220,30 @@ def test_a_certificate_is_added_listed_and_removed(run, tmp_path):
     assert rows(run("sp", "list-certificates", "deploy", "-o", "json")[1]) == []
     for wrong in (tmp_path / "nothing", tmp_path / "landbridge.db"):
         assert run("sp", "add-certificate", "deploy", "--certificate", str(wrong))[0] == 1
+
+
+def test_a_second_factor_is_enrolled_with_the_keys_of_the_cloud_and_removed(run, data):
+    words = ("user", "mfa-enroll", "admin@cloud.example", "-o", "json")
+    code, _, err = run(*words)
+    assert (code, "relay.key" in err) == (1, True)
+    (data / "keys").mkdir()
+    open_secret(data / "keys" / "relay.key")
+    code, out, err = run(*words)
+    assert code == 0, err
+    made = json.loads(out)
+    assert made["uri"].startswith("otpauth://totp/Landbridge:admin%40cloud.example?secret=")
+    assert len(made["recoveryCodes"].split()) == second_factor.RECOVERY_CODES
+    user = read(data, lambda c: principals.by_user_name(c, "admin@cloud.example"))
+    assert read(data, lambda c: second_factor.needed(c, user)) == second_factor.CODE
+    assert run("user", "mfa-remove", "admin@cloud.example")[0] == 0
+    assert read(data, lambda c: second_factor.needed(c, user)) == second_factor.NOTHING
+    assert run("user", "mfa-enroll", "nobody@cloud.example")[0] == 1
+
+
+def test_a_tenant_demands_a_second_factor_until_it_does_not(run, data):
+    user = read(data, lambda c: principals.by_user_name(c, "admin@cloud.example"))
+    assert run("tenant", "require-mfa", "Cloud.example")[0] == 0
+    assert read(data, lambda c: second_factor.needed(c, user)) == second_factor.ENROLL
+    assert run("tenant", "require-mfa", user.tenant_id, "--off")[0] == 0
+    assert read(data, lambda c: second_factor.needed(c, user)) == second_factor.NOTHING
+    assert run("tenant", "require-mfa", "nowhere.example")[0] == 1

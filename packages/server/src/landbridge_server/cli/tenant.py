@@ -1,4 +1,4 @@
-"""Create and list tenants. A tenant goes by its id or its domain in every sign-in address."""
+"""Tenants: create, list, demand a second factor. One goes by its id or domain in every sign-in address."""
 
 from __future__ import annotations
 
@@ -15,33 +15,44 @@ from landbridge_server.cli.arguments import (
     show,
     show_one,
 )
+from landbridge_server.identity import second_factor
 from landbridge_server.identity.bootstrap import create_tenant
 from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.store import tenants
+from landbridge_server.store.database import Connection
 
 EXAMPLES = """examples:
   landbridge tenant create fabrikam.example --display-name Fabrikam
   landbridge tenant list -o json
+  landbridge tenant require-mfa fabrikam.example
+  landbridge tenant require-mfa fabrikam.example --off
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``create`` and ``list``."""
+    """Add ``create``, ``list`` and ``require-mfa``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = add_action(actions, "create", "create a tenant", EXAMPLES)
     create.add_argument("domain", metavar="DOMAIN", help="its domain, such as fabrikam.example")
     create.add_argument("--display-name", default="", metavar="TEXT", help="default: the domain")
-    for action in (create, add_action(actions, "list", "list tenants", EXAMPLES)):
+    require = add_action(actions, "require-mfa", "demand a second factor of a tenant's users", EXAMPLES)
+    require.add_argument("domain", metavar="TENANT", help="its id or domain")
+    require.add_argument("--off", action="store_true", help="no longer")
+    for action in (create, require, add_action(actions, "list", "list tenants", EXAMPLES)):
         add_data(action)
         add_store(action)
         add_output(action)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Create one tenant, or list all."""
+    """Create one tenant, demand something of it, or list all."""
+    now = time.time()  # noqa: TID251 - this command is a main()
     with opened_store(options) as db:
+        if options.action == "require-mfa":
+            with db.writing() as connection:
+                show_one(_require(connection, options, now), options.output)
+            return 0
         if options.action == "create":
-            now = time.time()  # noqa: TID251 - this command is a main()
             try:
                 with db.writing() as connection:
                     found = [create_tenant(connection, options.domain, options.display_name, now)]
@@ -58,3 +69,11 @@ def run(options: argparse.Namespace) -> int:
     else:
         show(rows, options.output)
     return 0
+
+
+def _require(connection: Connection, options: argparse.Namespace, now: float) -> dict[str, str]:
+    found = tenants.named(connection, options.domain)
+    if found is None:
+        raise CommandError(f"There is no tenant '{options.domain}'. 'landbridge tenant list' shows all.")
+    second_factor.require(connection, found.tenant_id, not options.off, now)
+    return {"tenantId": found.tenant_id, "secondFactor": "not demanded" if options.off else "demanded"}

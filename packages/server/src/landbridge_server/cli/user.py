@@ -1,4 +1,7 @@
-"""Create users and reset their passwords, read from the terminal or a file, never from arguments."""
+"""Users, their passwords and second factors.
+
+Passwords are read from the terminal or a file, never from arguments.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from landbridge_server.cli import second_factor
 from landbridge_server.cli.arguments import (
     CommandError,
     add_action,
@@ -30,11 +34,12 @@ EXAMPLES = """examples:
   landbridge user create bob@landbridge.local --generate-password
   landbridge user reset-password anna@landbridge.local --password-file secret.txt
   landbridge user list
+  landbridge user mfa-enroll anna@landbridge.local
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``create``, ``reset-password`` and ``list``."""
+    """Add ``create``, ``reset-password``, ``list`` and what concerns second factors."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("create", "create a user"), ("reset-password", "give a user another password")):
         action = add_action(actions, name, text, EXAMPLES)
@@ -53,9 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--tenant", metavar="T", help="tenant id or domain (default: the first tenant)"
             )
     listing = add_action(actions, "list", "list users", EXAMPLES)
-    add_data(listing)
-    add_store(listing)
-    add_output(listing)
+    for action in (listing, *second_factor.add_arguments(actions)):
+        add_data(action)
+        add_store(action)
+        add_output(action)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,6 +70,11 @@ def run(options: argparse.Namespace) -> int:
         if options.action == "list":
             with db.reading() as connection:
                 show(_rows(connection), options.output)
+            return 0
+        if options.action in (second_factor.ENROLL, second_factor.REMOVE):
+            with db.writing() as connection:
+                row = second_factor.run(connection, options, time.time())  # noqa: TID251 - for a main()
+            show_one(row, options.output)
             return 0
         password, generated = _password(options)
         try:
