@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,9 @@ def scenarios() -> Iterator[object]:
     for file, environments in SUITES.items():
         names = suites.node_names_in(file) if file.endswith(".cjs") else suites.names_in(file)
         for environment in environments:
-            suite = (environment, file)  # one object: pytest runs a fixture anew for another
             for name in names:
                 short = name.removeprefix("test_").replace(" ", "_").replace(",", "")
-                yield pytest.param(suite, name, id=f"{environment}-{short}")
+                yield pytest.param(environment, file, name, id=f"{environment}-{short}")
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +50,26 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module")
-def ran(
-    request: pytest.FixtureRequest, plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> suites.Ran:
-    """The suite, run once for all the scenarios in it."""
-    environment, file = request.param
-    folder = tmp_path_factory.mktemp("reports")
-    if environment != NODE:
+def ran(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], suites.Ran]:
+    """Runs a suite the first time that it is asked for, for all the scenarios in it."""
+
+    @cache
+    def run(environment: str, file: str) -> suites.Ran:
+        folder = tmp_path_factory.mktemp("reports")
+        if environment == NODE:
+            return suites.run_node(file, plane, folder)
         return suites.run_python(environment, file, plane, folder)
-    if not shutil.which("node") or not shutil.which("npm"):
+
+    return run
+
+
+@pytest.mark.parametrize(("environment", "file", "scenario"), list(scenarios()))
+def test_scenario(ran: Callable[[str, str], suites.Ran], environment: str, file: str, scenario: str) -> None:
+    if environment == NODE and not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("there is no node and npm here (Debian: apt-get install nodejs npm)")
-    return suites.run_node(file, plane, folder)
-
-
-@pytest.mark.parametrize(("ran", "scenario"), list(scenarios()), indirect=["ran"])
-def test_scenario(ran: suites.Ran, scenario: str) -> None:
-    assert scenario in ran.outcomes, ran.output
-    outcome = ran.outcomes[scenario]
+    suite = ran(environment, file)
+    assert scenario in suite.outcomes, suite.output
+    outcome = suite.outcomes[scenario]
     assert not outcome.fault, outcome.fault
     if outcome.left_out:
         pytest.skip(outcome.left_out)
