@@ -1,9 +1,9 @@
 #!/bin/sh
 # Make the environments of the real clients that the tests drive, below .cache/, each from its own
-# hashed requirements: two versions of az, two sets of Azure's SDKs for Python, schemathesis, and
-# Azure's SDKs for Node. Does nothing where they are up to date.
-# Needs .venv, which tools/bootstrap.sh makes; the SDKs for Node are left out where there is no
-# node and npm, and the tests that need them say so.
+# hashed requirements: two versions of az, two sets of Azure's SDKs for Python, schemathesis,
+# Azure's SDKs for Node, and axe, which examines pages. Does nothing where they are up to date.
+# Needs .venv, which tools/bootstrap.sh makes; what is for Node is left out where there is no
+# node and npm, and the tests that need it say so.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
@@ -35,16 +35,17 @@ make_environment() {
 
 # npm checks the hashes of package-lock.json, and runs no script of any package.
 make_node_environment() {
-    folder=.cache/sdk-node
+    name=$1
+    folder=.cache/$name
     if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
-        echo "sdk-node: left out, there is no node and npm (Debian: apt-get install nodejs npm)"
+        echo "$name: left out, there is no node and npm (Debian: apt-get install nodejs npm)"
         return
     fi
-    if is_current "$folder" requirements/sdk-node/package.json requirements/sdk-node/package-lock.json; then return; fi
-    echo "sdk-node: installing into $folder"
+    if is_current "$folder" "requirements/$name/package.json" "requirements/$name/package-lock.json"; then return; fi
+    echo "$name: installing into $folder"
     rm -rf "$folder"
     mkdir -p "$folder"
-    cp requirements/sdk-node/package.json requirements/sdk-node/package-lock.json "$folder"
+    cp "requirements/$name/package.json" "requirements/$name/package-lock.json" "$folder"
     npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
     echo "$wanted" >"$folder/.landbridge-stamp"
 }
@@ -54,4 +55,5 @@ make_environment az-2.66
 make_environment sdk-newest
 make_environment sdk-pinned
 make_environment schemathesis
-make_node_environment
+make_node_environment sdk-node
+make_node_environment axe
