@@ -86,3 +86,18 @@ def test_any_text_is_parsed_or_refused_and_nothing_else(text):
 def test_an_id_that_nobody_can_mean_is_malformed_and_cheap(tail):
     with pytest.raises(arm_id.MalformedId, match="at most"):
         arm_id.parse(SUB + tail)
+
+
+@given(st.lists(st.sampled_from(["subscriptions", "resourceGroups", "providers"]) | names, max_size=12))
+def test_whatever_is_an_id_lies_within_all_that_encloses_it(parts):
+    try:
+        parsed = arm_id.parse("/" + "/".join(parts))
+    except arm_id.MalformedId:
+        return
+    assert arm_id.same(parsed.text, parsed.text.upper())
+    assert arm_id.parse(parsed.text.upper()).key == arm_id.parse(parsed.text.lower()).key == parsed.key
+    if parsed.parent not in ("", "/", parsed.text):
+        above = arm_id.parse(parsed.parent)
+        assert arm_id.contains(above.text, parsed.text)
+        assert not arm_id.contains(parsed.text, above.text)
+        assert not arm_id.contains(parsed.text, parsed.text + "x")
