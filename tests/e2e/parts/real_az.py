@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ PUBLIC_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 class Az:
     """One person's ``az``: a version, and a configuration folder of its own."""
 
-    def __init__(self, version: str, folder: Path, ca_file: Path) -> None:
+    def __init__(self, version: str, folder: Path, ca_file: Path, before: Sequence[str | Path] = ()) -> None:
+        """``before`` are words that run the program, such as ``unshare`` with its own."""
         self.version = version
+        self.before = tuple(before)
         self.program = CLONE / ".cache" / f"az-{version}" / "bin/az"
         bundle = folder / "bundle.pem"
         bundle.write_text(PUBLIC_AUTHORITIES.read_text() + ca_file.read_text())
@@ -31,7 +34,7 @@ class Az:
     def call(self, *words: str, seconds: float = 180) -> subprocess.CompletedProcess[str]:
         """Run ``az`` to its end, whatever that is."""
         return subprocess.run(
-            [self.program, *words],
+            [*self.before, self.program, *words],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -48,7 +51,7 @@ class Az:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start ``az`` and leave it running; stderr comes with stdout."""
         return subprocess.Popen(
-            [self.program, *words],
+            [*self.before, self.program, *words],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

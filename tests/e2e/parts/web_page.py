@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.cookiejar
+import json
 import ssl
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -68,3 +70,14 @@ class Visitor:
                 return answer.read().decode(), answer.url
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{url} answered {error.code}:\n{error.read().decode()}") from error
+
+
+def main() -> None:
+    """Visit a page as the administrator of a control plane: CA-FILE ADMIN.JSON URL [USER-CODE]."""
+    ca_file, admin_file, url, *code = sys.argv[1:]
+    admin = json.loads(Path(admin_file).read_text())
+    print(Visitor(Path(ca_file)).approve(url, *(code or [""]), admin["userName"], admin["password"]))
+
+
+if __name__ == "__main__":
+    main()
