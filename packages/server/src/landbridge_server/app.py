@@ -106,7 +106,7 @@ class ControlPlane:
         self._open_identity()
         self._open_fleet()
         self._open_resources()
-        self.portal = PortalHttp(self.db, self.endpoints, self.authority.root)
+        self.portal = PortalHttp(self.db, config, self.authority.root)
         self.metadata = CloudMetadataHttp(
             self.endpoints, config.identity_provider, self.tenant.tenant_id, config.domain
         )
@@ -330,10 +330,11 @@ def _announce(config: Config, authority: CertificateAuthority) -> None:
     content = {
         "resourceManager": config.endpoints.resource_manager,
         "login": config.endpoints.login,
+        "identityProvider": config.identity_provider,
         **{
             name: value
             for name, value in before.items()
-            if name not in ("resourceManager", "login", "caFile")
+            if name not in ("resourceManager", "login", "identityProvider", "caFile")
         },
         "caFile": str(authority.root_file.absolute()),
     }

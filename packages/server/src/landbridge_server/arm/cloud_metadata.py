@@ -46,6 +46,7 @@ def current(endpoints: Endpoints, identity_provider: str, tenant: str, domain: s
         "graph": endpoints.graph + "/",
         "graphAudience": endpoints.graph + "/",
         "microsoftGraphResourceId": endpoints.graph + "/",
+        "vmImageAliasDoc": endpoints.resource_manager + "/aliases.json",
         "suffixes": {"storage": host, "keyVaultDns": f"vault.{host}", "acrLoginServer": f"azurecr.{host}"},
     }
 

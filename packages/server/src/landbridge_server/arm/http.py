@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -92,8 +94,9 @@ class CloudMetadataHttp:
         self.domain = domain
 
     async def handle(self, request: Request) -> Response:
-        """Answer in the shape that the api-version asks for."""
+        """Answer in the shape that the api-version asks for; operators' own name announces itself."""
         version = query_of(request.scope["query_string"]).get("api-version", "")
-        return JSONResponse(
-            metadata(version, self.endpoints, self.identity_provider, self.tenant, self.domain)
-        )
+        endpoints = self.endpoints
+        if request.headers.get("host", "").lower() == urlsplit(endpoints.admin_resource_manager).netloc:
+            endpoints = replace(endpoints, resource_manager=endpoints.admin_resource_manager)
+        return JSONResponse(metadata(version, endpoints, self.identity_provider, self.tenant, self.domain))

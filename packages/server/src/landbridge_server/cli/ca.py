@@ -12,7 +12,7 @@ from landbridge_server.cli.arguments import CommandError, add_action, add_data
 
 EXAMPLES = """examples:
   landbridge ca export > landbridge-root.pem
-  landbridge ca export --format der > landbridge-root.cer
+  landbridge ca export --format cer > landbridge-root.cer
   landbridge ca export --format fingerprint
 """
 
@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     export = add_action(actions, "export", "write the root certificate to standard output", EXAMPLES)
     add_data(export)
-    export.add_argument("--format", choices=("pem", "der", "fingerprint"), default="pem", help="default: pem")
+    export.add_argument(
+        "--format",
+        choices=("pem", "der", "cer", "fingerprint"),
+        default="pem",
+        help="default: pem; cer: DER, as Windows calls it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

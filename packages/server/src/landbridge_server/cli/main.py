@@ -17,6 +17,8 @@ from landbridge_server.config import ConfigError
 VERBS: dict[str, tuple[str, str]] = {
     "up": ("up", "start the control plane"),
     "ca": ("ca", "export the root certificate"),
+    "trust": ("trust", "have an installed az trust this cloud"),
+    "image": ("image", "set and show the aliases of VM images"),
     "sp": ("service_principal", "create, list, reset and delete service principals"),
     "user": ("user", "create users and reset their passwords"),
     "tenant": ("tenant", "create tenants"),

@@ -24,6 +24,7 @@ from landbridge_server.fleet.http import FleetHttp
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.http import IdentityHttp
 from landbridge_server.portal.http import PortalHttp
+from landbridge_server.portal.trust_scripts import SCRIPTS
 from landbridge_wire import agent_api
 
 REST = "/{rest:path}"
@@ -72,6 +73,19 @@ def table(parts: Parts) -> Table:
         # Pages
         "/": {"GET": Endpoint(parts.portal.start, Public("the next steps, without any secret"))},
         "/ca.pem": {"GET": Endpoint(parts.portal.root_certificate, Public("a root certificate is public"))},
+        "/ca.cer": {
+            "GET": Endpoint(parts.portal.root_certificate_der, Public("a root certificate is public"))
+        },
+        "/trust": {"GET": Endpoint(parts.portal.trust, Public("read before anything can be trusted"))},
+        **{
+            f"/trust/{name}": {
+                "GET": Endpoint(parts.portal.trust_script, Public("run before anything can be trusted"))
+            }
+            for name in SCRIPTS
+        },
+        "/aliases.json": {
+            "GET": Endpoint(parts.portal.image_aliases, Public("az reads image aliases without a token"))
+        },
         "/healthz": {"GET": Endpoint(parts.portal.health, Public("load balancers carry no token"))},
     }
     _add_sign_in(rows, parts.identity)

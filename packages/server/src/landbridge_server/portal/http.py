@@ -1,6 +1,6 @@
-"""The start page, the root certificate, and the health check.
+"""The start page, the root certificate and how to trust it, image aliases, and the health check.
 
-The pages need no token: they hold nothing but the public names of this cloud and its root
+They need no token: they hold nothing but the public names of this cloud and its root
 certificate, which everybody must be able to read before they can trust anything.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from cryptography.hazmat.primitives import serialization
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from landbridge_server.config import Endpoints
+from landbridge_server.config import Config
+from landbridge_server.portal import image_aliases
+from landbridge_server.portal.trust_scripts import TrustScripts, fingerprint
 from landbridge_server.store import settings
 from landbridge_server.store.database import Database
 
@@ -22,34 +24,57 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none';
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def fingerprint(certificate: x509.Certificate) -> str:
-    """Return the SHA-256 fingerprint as people compare it: upper-case pairs with colons."""
-    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+def _page(text: str) -> Response:
+    return HTMLResponse(text, headers={"content-security-policy": POLICY})
+
+
+def _download(content: str | bytes, name: str, media_type: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=media_type, headers=headers)
 
 
 class PortalHttp:
     """The handlers of the pages."""
 
-    def __init__(self, db: Database, endpoints: Endpoints, root: x509.Certificate) -> None:
+    def __init__(self, db: Database, config: Config, root: x509.Certificate) -> None:
         """Take what the pages show."""
         self.db = db
-        self.endpoints = endpoints
+        self.endpoints = config.endpoints
         self.root = root
         templates = Environment(
-            loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
         )
         self.start_page = templates.get_template("start.html")
+        self.trusting = TrustScripts(templates, config, root)
 
     async def start(self, request: Request) -> Response:
         """Show what this is and how to go on."""
-        text = self.start_page.render(endpoints=self.endpoints, fingerprint=fingerprint(self.root))
-        return HTMLResponse(text, headers={"content-security-policy": POLICY})
+        return _page(self.start_page.render(endpoints=self.endpoints, fingerprint=fingerprint(self.root)))
 
     async def root_certificate(self, request: Request) -> Response:
         """Hand out the root certificate as PEM."""
         pem = self.root.public_bytes(serialization.Encoding.PEM)
-        headers = {"content-disposition": 'attachment; filename="landbridge-root.pem"'}
-        return Response(pem, media_type="application/x-pem-file", headers=headers)
+        return _download(pem, "landbridge-root.pem", "application/x-pem-file")
+
+    async def root_certificate_der(self, request: Request) -> Response:
+        """Hand out the root certificate as DER, in a file that Windows knows."""
+        der = self.root.public_bytes(serialization.Encoding.DER)
+        return _download(der, "landbridge-root.cer", "application/pkix-cert")
+
+    async def trust(self, request: Request) -> Response:
+        """Show how to trust the root, and what to compare first."""
+        return _page(self.trusting.page)
+
+    async def trust_script(self, request: Request) -> Response:
+        """Hand out a script for one system; the table has a row for each."""
+        name = request.url.path.rpartition("/")[2]
+        return _download(self.trusting.scripts[name], f"landbridge-trust-{name}", "text/plain")
+
+    async def image_aliases(self, request: Request) -> Response:
+        """Hand out the document of VM image aliases."""
+        return JSONResponse(self.db.read(image_aliases.read))
 
     async def health(self, request: Request) -> Response:
         """Answer 200 while requests can be served: the store answers a read."""
