@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import shutil
 from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -15,17 +18,22 @@ from starlette.routing import Route
 
 import postgresql_server
 from landbridge_server.config import Config
-from landbridge_server.identity import bootstrap, directory
+from landbridge_server.identity import bootstrap, directory, second_factor
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.clients import AZURE_CLI
 from landbridge_server.identity.http import IdentityHttp
 from landbridge_server.identity.keys import SigningKeys
 from landbridge_server.identity.service import IdentityService
 from landbridge_server.identity.tokens import TokenVerifier
+from landbridge_server.store import principals
 from landbridge_server.store.database import Database
 from landbridge_server.store.schema import metadata
 
 START = 1_800_000_000.0
+MASTER = b"shared by all nodes"
+BACK = "http://localhost:39811"
+VERIFIER = "v" * 43
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -40,14 +48,20 @@ class Clock:
         self.now += seconds
 
 
-class _Form(HTMLParser):
-    def __init__(self) -> None:
+class Form(HTMLParser):
+    """The form of a page: where it goes, and its fields."""
+
+    def __init__(self, page: str) -> None:
         super().__init__()
+        self.action = ""
         self.fields: dict[str, str] = {}
+        self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
-        if tag == "input":
+        if tag == "form":
+            self.action = found["action"]
+        elif tag == "input":
             self.fields[found["name"]] = found.get("value") or ""
 
 
@@ -89,7 +103,7 @@ class Cloud:
         self.service.addresses.pause = self.pause
         self.verifier = TokenVerifier(self.keys, self.endpoints, self.clock, f"{self.endpoints.login}/t")
         self.authenticator = Authenticator(self.db, self.verifier)
-        identity = IdentityHttp(self.service, b"shared by all nodes")
+        identity = IdentityHttp(self.service, MASTER)
         transport = httpx.ASGITransport(Starlette(routes=_routes(identity)))
         self.http = httpx.AsyncClient(transport=transport, base_url=self.endpoints.login)
         self.arm_scope = self.endpoints.audience + "/.default"
@@ -151,14 +165,74 @@ class Cloud:
 
     async def submit(self, page: httpx.Response, **values: str) -> httpx.Response:
         """Fill in the form of a page as a browser does, and send it."""
-        form = _Form()
-        form.feed(page.text)
-        return await self.http.post("/devicelogin", data={**form.fields, **values})
+        return await self.http.post("/devicelogin", data={**Form(page.text).fields, **values})
 
     async def approve(self, code: dict, **values: str) -> httpx.Response:
         page = await self.submit(await self.http.get("/devicelogin"), user_code=code["user_code"])
         answers = {"username": self.first.user_name, "password": self.first.password, "action": "approve"}
         return await self.submit(page, **{**answers, **values})
+
+
+class Browser:
+    """A person's browser, and the program that opened it."""
+
+    def __init__(self, cloud) -> None:
+        self.cloud = cloud
+        self.user = {"username": cloud.first.user_name, "password": cloud.first.password}
+
+    def asked(self, **changes) -> dict[str, str]:
+        asked = {
+            "client_id": AZURE_CLI,
+            "response_type": "code",
+            "redirect_uri": BACK,
+            "scope": f"{self.cloud.arm_scope} offline_access openid profile",
+            "state": "a state & more",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+            "nonce": "a nonce",
+            "client_info": "1",
+            "claims": "{}",
+            "prompt": "select_account",
+        }
+        return {name: value for name, value in (asked | changes).items() if value is not None}
+
+    async def open(self, where="organizations/oauth2/v2.0", **changes):
+        return await self.cloud.http.get(f"/{where}/authorize", params=self.asked(**changes))
+
+    async def send(self, page, **values):
+        form = Form(page.text)
+        return await self.cloud.http.post(form.action, data={**form.fields, "action": "approve", **values})
+
+    async def code(self, where="organizations/oauth2/v2.0", **changes) -> str:
+        answer = await self.send(await self.open(where, **changes), **self.user)
+        assert answer.status_code == 303, answer.text
+        return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+
+    def form(self, page) -> Form:
+        return Form(page.text)
+
+    def enroll(self) -> second_factor.Enrollment:
+        """Give the person an authenticator."""
+        with self.cloud.db.writing() as connection:
+            user = principals.by_user_name(connection, self.user["username"])
+            seals = second_factor.sealer(MASTER)
+            return second_factor.enroll(connection, seals, user, self.cloud.clock())
+
+    def otp(self, found: second_factor.Enrollment) -> str:
+        """Read the authenticator."""
+        return second_factor.code_at(found.secret, int(self.cloud.clock() // second_factor.STEP))
+
+    async def redeem(self, code, where=None, /, **changes):
+        form = {
+            "grant_type": "authorization_code",
+            "client_id": AZURE_CLI,
+            "client_info": "1",
+            "code": code,
+            "redirect_uri": BACK,
+            "code_verifier": VERIFIER,
+            "scope": f"{self.cloud.arm_scope} offline_access openid profile",
+        }
+        return await self.cloud.token({**form, **changes}, where)
 
 
 def _refused(answer: httpx.Response, number: int, error: str, status: int = 400) -> dict:
@@ -221,6 +295,11 @@ def cloud(request, tmp_path, made, keys_folder):
         found = Cloud(tmp_path, keys_folder, first, other, url)
         yield found
         found.db.close()
+
+
+@pytest.fixture
+def browser(cloud):
+    return Browser(cloud)
 
 
 @pytest.fixture

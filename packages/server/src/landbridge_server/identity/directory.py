@@ -121,6 +121,7 @@ def reset_password(connection: Connection, user_name: str, password: str, now: f
     principals.remove_credentials(connection, user.object_id, PASSWORD)
     principals.add_credential(connection, _credential(user.object_id, PASSWORD, verifier, now, None))
     sign_in.revoke_all(connection, user.object_id, now)
+    sign_in.end_waiting(connection, user.object_id)
     return user
 
 

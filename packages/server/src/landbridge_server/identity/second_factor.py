@@ -77,6 +77,7 @@ def require(connection: Connection, tenant_id: str, demanded: bool, now: float) 
         for user in principals.of_kind(connection, principals.USER, tenant_id):
             if not principals.credentials_of(connection, user.object_id, TOTP):
                 sign_in.revoke_all(connection, user.object_id, now)
+                sign_in.end_waiting(connection, user.object_id)
 
 
 def enroll(connection: Connection, seals: PurposeSealer, user: Principal, now: float) -> Enrollment:
@@ -89,6 +90,7 @@ def enroll(connection: Connection, seals: PurposeSealer, user: Principal, now: f
         credential = Credential(str(uuid.uuid4()), user.object_id, kind, verifier, None, now, None, now)
         principals.add_credential(connection, credential)
     sign_in.revoke_all(connection, user.object_id, now)
+    sign_in.end_waiting(connection, user.object_id)
     query = urlencode({"secret": secret, "issuer": "Landbridge", "digits": DIGITS, "period": STEP})
     return Enrollment(secret, f"otpauth://totp/Landbridge:{quote(user.label)}?{query}", codes)
 
@@ -130,13 +132,19 @@ class SecondFactors:
         """Return if a code of the user's authenticator, or one of the recovery codes, was typed.
 
         Raises:
-            OAuthError: 50074, it is wrong or was used; 50053 after too many of these.
+            OAuthError: 50074, it is wrong or was used; 50053 after too many of these; 90033,
+                what is stored was sealed with other keys than this cloud has.
         """
         wait = await self._attempts.begin(user.object_id)
         if wait:
             raise refuse(50053, seconds=wait, retry_after=wait)
         code = "".join(letter for letter in typed.lower() if letter.isalnum())[:64]
-        if not await self._db.write(lambda connection: self._use(connection, user, code)):
+        try:
+            used = await self._db.write(lambda connection: self._use(connection, user, code))
+        except Unreadable as error:
+            reason = "The second factor cannot be read. An operator can enroll another one."
+            raise refuse(90033, reason=reason, internal=str(error)) from error
+        if not used:
             raise refuse(50074)
         await self._attempts.succeeded(user.object_id)
 

@@ -181,7 +181,7 @@ def _headers(to: Destination) -> dict[str, str]:
 def cannot_start(error: OAuthError) -> Page:
     """Return the page for a request that can be answered nowhere."""
     html = render("message.html", title="Sign-in cannot start", text=error.description)
-    return Page(html, 429 if error.status == 429 else 400)
+    return Page(html, error.status if error.status in (413, 503) else 400)
 
 
 def _wait(error: OAuthError) -> Page:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
-from landbridge_server.store.schema import device_codes, refresh_tokens
+from landbridge_server.store.schema import authorization_codes, device_codes, refresh_tokens
 
 PENDING = "pending"
 APPROVED = "approved"
@@ -99,6 +99,20 @@ def revoke_all(connection: Connection, object_id: str, now: float) -> None:
         update(refresh_tokens)
         .where(refresh_tokens.c.object_id == object_id, refresh_tokens.c.revoked_at.is_(None))
         .values(revoked_at=now)
+    )
+
+
+def end_waiting(connection: Connection, object_id: str) -> None:
+    """End the sign-ins of a principal of which no program has fetched its tokens yet."""
+    connection.execute(
+        update(device_codes)
+        .where(device_codes.c.object_id == object_id, device_codes.c.state == APPROVED)
+        .values(state=DENIED)
+    )
+    connection.execute(
+        authorization_codes.delete().where(
+            authorization_codes.c.object_id == object_id, authorization_codes.c.redeemed_at.is_(None)
+        )
     )
 
 
