@@ -134,6 +134,24 @@ async def test_heads_that_are_small_each_may_be_many_in_one_read():
         assert await bodies(reader, 20) == ["/a:"] * 20
 
 
+@pytest.mark.parametrize("size", [1000, 4096, 65_536, 200_000])
+async def test_heads_that_are_small_each_may_come_in_reads_of_any_size(size):
+    """However much comes in one read, and wherever it is cut: only the head that has not ended counts."""
+    count = 300
+    data = b"".join(get("/a", "X: " + "x" * (number * 37 % 3000) + "\r\n") for number in range(count))
+    async with connected(Echo(), Deadlines(head_size=4096)) as (reader, writer):
+
+        async def send() -> None:
+            for at in range(0, len(data), size):
+                writer.write(data[at : at + size])
+                await writer.drain()
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(send())
+            assert await bodies(reader, count) == ["/a:"] * count
+
+
 async def test_an_idle_connection_ends_after_its_time():
     async with connected(Echo(), Deadlines(keep_alive=0.1)) as (reader, writer):  # type: ignore[arg-type]
         writer.write(get("/a"))
