@@ -16,6 +16,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/e2e/" in item.path.as_posix():
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(600))
+        if item.path.name == "test_sign_in_matrix.py" and _second_diagonal(item):
+            item.add_marker(pytest.mark.soak)
+
+
+def _second_diagonal(item: pytest.Item) -> bool:
+    """Say whether a cell of the matrix is left to ``./test soak``: every way, style and az is in the rest."""
+    parameters = item.callspec.params if isinstance(item, pytest.Function) else {}
+    return (parameters.get("style"), parameters.get("prepared")) in {("aad", "2.66"), ("adfs", "2.91")}
 
 
 @pytest.fixture(scope="module")
