@@ -106,8 +106,9 @@ class ControlPlane:
     ) -> httpx.Response:
         """Call ARM with a token (default: the administrator's); ``version`` "" leaves api-version out."""
         headers = {"authorization": f"Bearer {token or await self.token()}"} | more.pop("headers", {})
-        parameters = {"api-version": version} if version and "api-version=" not in path else None
-        return await self.client.request(method, path, json=body, params=parameters, headers=headers, **more)
+        if version and "api-version=" not in path:
+            path += f"{'&' if '?' in path else '?'}api-version={version}"
+        return await self.client.request(method, path, json=body, headers=headers, **more)
 
     def create_service_principal(self, name: str, role: str = "", scope: str = "/") -> tuple[str, str, str]:
         """Create one, with a role where given; return object id, application id and secret."""
