@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from landbridge_server.edge.connections import Connections, Room
 from landbridge_server.edge.http_protocol import AT_ONCE
 from landbridge_server.edge.listener import Deadlines, listening
 from landbridge_server.relay.broker import Broker
@@ -174,3 +176,16 @@ async def test_the_last_answer_is_whole_when_the_connection_is_to_close():
         writer.write(get("/a", "Connection: close\r\n"))
         answer = await asyncio.wait_for(reader.read(), 10)
     assert answer.endswith(b"\r\n\r\n/a:\n")
+
+
+async def test_small_answers_do_not_wait_for_the_peers_acknowledgement():
+    broker = Broker(None, b"m" * 32, lambda: 0.0)  # type: ignore[arg-type]
+    counted = Connections(Room(), asyncio.get_running_loop().time)
+    async with listening(Echo(), broker, None, "127.0.0.1", 0, lambda: 0.0, connections=counted) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(get("/a"))
+        await bodies(reader, 1)
+        (accepted,) = counted._open.values()
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+    counted.close()

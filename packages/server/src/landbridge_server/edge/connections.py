@@ -217,6 +217,8 @@ class _Listening(socket.socket):
             self.owner._without_descriptors(self)
             raise BlockingIOError from error
         counted = _Counted(self.owner, accepted)
+        # asyncio does so only where the protocol is spelled out: a keystroke must not wait for an ACK.
+        counted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self.owner._admit(counted):
             counted.close()
             raise ConnectionAbortedError
