@@ -1,4 +1,4 @@
-"""Write a migration that brings the newest revision to what ``store/schema.py`` says.
+"""Write a migration that brings the newest revision to what ``store/schema/`` says.
 
     .venv/bin/python tools/new_migration.py "add the machines table"
 

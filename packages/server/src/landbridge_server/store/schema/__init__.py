@@ -1,0 +1,61 @@
+"""The tables of the control plane: the one description that the migrations must match.
+
+Times are unix seconds as floats. A ``*_key`` column is the lower-case form of its
+neighbour, because ARM compares names without case and gives back the caller's casing.
+"""
+
+from __future__ import annotations
+
+from landbridge_server.store.schema.authorization import role_assignments, role_definitions
+from landbridge_server.store.schema.columns import NAME, metadata
+from landbridge_server.store.schema.directory import credentials, principals, settings, subscriptions, tenants
+from landbridge_server.store.schema.fleet import certificates, machines, mail, nodes, presence
+from landbridge_server.store.schema.operations import events, operations, work
+from landbridge_server.store.schema.resources import (
+    feature_registrations,
+    protected,
+    provider_registrations,
+    resource_tags,
+    resources,
+    tag_names,
+    tag_values,
+)
+from landbridge_server.store.schema.sign_in import (
+    authorization_codes,
+    device_codes,
+    refresh_tokens,
+    sign_in_attempts,
+    used_assertions,
+)
+
+__all__ = [
+    "NAME",
+    "authorization_codes",
+    "certificates",
+    "credentials",
+    "device_codes",
+    "events",
+    "feature_registrations",
+    "machines",
+    "mail",
+    "metadata",
+    "nodes",
+    "operations",
+    "presence",
+    "principals",
+    "protected",
+    "provider_registrations",
+    "refresh_tokens",
+    "resource_tags",
+    "resources",
+    "role_assignments",
+    "role_definitions",
+    "settings",
+    "sign_in_attempts",
+    "subscriptions",
+    "tag_names",
+    "tag_values",
+    "tenants",
+    "used_assertions",
+    "work",
+]

@@ -1,0 +1,57 @@
+"""What takes its time, what waits for machines, and what was done."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Table, Text
+
+from landbridge_server.store.schema.columns import NAME, metadata
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("operation_id", NAME, primary_key=True),
+    Column("subscription_id", NAME, nullable=False),
+    Column("kind", NAME, nullable=False),
+    Column("target_id", NAME, nullable=False),
+    Column("principal_id", NAME, nullable=False),
+    Column("status", NAME, nullable=False, index=True),  # InProgress | Succeeded | Failed | Canceled
+    Column("error", Text),  # JSON: the inner error object
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float),
+)
+
+# What a machine is asked to do: one row until it has reported the end (docs/adr/0006).
+work = Table(
+    "work",
+    metadata,
+    Column("work_id", NAME, primary_key=True),  # id of the operation that ends with it
+    Column("machine_key", NAME, nullable=False),
+    Column("sequence", BigInteger, nullable=False),  # the order in which the machine gets its work
+    Column("target_key", NAME, nullable=False),  # the resource that it is about
+    Column("kind", NAME, nullable=False),  # apply | remove | the name of an action
+    Column("content", Text, nullable=False),  # JSON: what the resource does not say; no secrets
+    Column("created_at", Float, nullable=False),
+    Column("fetched_at", Float),  # empty while no agent has it
+    Index("work_by_machine", "machine_key", "sequence"),
+    Index("work_by_target", "target_key"),
+)
+
+# The activity log: who changed what, and how it ended. Old rows go.
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", NAME, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("subscription_id", NAME, nullable=False),  # empty: of the tenant
+    Column("tenant_id", NAME, nullable=False),
+    Column("group_key", NAME, nullable=False),
+    Column("resource_key", NAME, nullable=False),
+    Column("provider_key", NAME, nullable=False),  # lower-case namespace
+    Column("correlation_id", NAME, nullable=False),
+    Column("document", Text, nullable=False),  # JSON: the event as clients see it
+    Index("events_by_age", "at"),
+    Index("events_by_subscription", "subscription_id", "at", "event_id"),
+    Index("events_by_group", "subscription_id", "group_key", "at", "event_id"),
+    Index("events_by_resource", "resource_key", "at", "event_id"),
+    Index("events_by_correlation", "correlation_id", "at", "event_id"),
+)
