@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from landbridge_server import app
+from landbridge_server.app import control_plane
 from landbridge_server.arm.resource_type import ResourceType
 from landbridge_server.testing import ControlPlane
 
@@ -58,7 +58,7 @@ def page(tmp_path, monkeypatch):
         if language == "diff":
             text = with_added_lines((CLONE / title).read_text(), text)
         made[Path(title).stem] = module_of(name, tmp_path, text, monkeypatch)
-    monkeypatch.setattr(app, "ResourceManager", made["composition"].ResourceManager)
+    monkeypatch.setattr(control_plane, "ResourceManager", made["composition"].ResourceManager)
     return made
 
 

@@ -1,35 +1,22 @@
-"""The composition root: puts all parts of the control plane together, and serves them.
-
-The only file that knows every part. ``ControlPlane`` opens a folder and has no port;
-``listening`` opens the ports; ``serve`` is the whole life of the process.
-"""
+"""Puts all parts of the control plane together: the only file that knows every one."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-import signal
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
+from landbridge_server.app.start import start_cloud
 from landbridge_server.arm import roles
 from landbridge_server.arm.access import Access
 from landbridge_server.arm.grants import grant
 from landbridge_server.arm.http import CloudMetadataHttp
-from landbridge_server.arm.registrations import create_subscription
 from landbridge_server.arm.sealing import Sealer
 from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
-from landbridge_server.ca.keyring import open_secret, write_atomically
-from landbridge_server.config import Address, Config
-from landbridge_server.edge.connections import Connections, Room
-from landbridge_server.edge.http_protocol import Deadlines
-from landbridge_server.edge.listener import Listener
-from landbridge_server.edge.listener import listening as open_listener
-from landbridge_server.edge.log import log_loop_failure
+from landbridge_server.ca.keyring import open_secret
+from landbridge_server.config import Config
 from landbridge_server.edge.middleware import Edge
 from landbridge_server.edge.routes import router
 from landbridge_server.edge.tls import ServerTls
@@ -39,7 +26,6 @@ from landbridge_server.fleet.node import Node
 from landbridge_server.fleet.presence import Presence, iso
 from landbridge_server.fleet.rendezvous import Rendezvous
 from landbridge_server.identity.authentication import Authenticator
-from landbridge_server.identity.bootstrap import FirstStart, first_start
 from landbridge_server.identity.http import IdentityHttp
 from landbridge_server.identity.keys import SigningKeys
 from landbridge_server.identity.service import IdentityService
@@ -54,10 +40,9 @@ from landbridge_server.reconcile.flush_presence import FlushPresence
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
-from landbridge_server.store import machines, tenants
+from landbridge_server.store import machines
 from landbridge_server.store.database import Connection, Database, StoreUnavailable
 from landbridge_server.store.moves import MovedMachine
-from landbridge_server.store.tenants import Tenant
 from landbridge_wire.agent_api import Heartbeat
 
 logger = logging.getLogger("landbridge")
@@ -275,125 +260,3 @@ class ControlPlane:
     def close(self) -> None:
         """Finish the running write and close the store."""
         self.db.close()
-
-
-def start_cloud(
-    db: Database, config: Config, authority: CertificateAuthority, relay_key: bytes, now: float
-) -> Tenant:
-    """Make tenant, subscription and administrator at the first start; return the home tenant.
-
-    ``admin.json`` is written before the transaction commits: a crash between the two leaves
-    a file that the next start replaces, never a cloud whose secrets nobody knows.
-    """
-    with db.writing() as connection:
-        ownership.claim(connection, config.data, authority.root, relay_key)
-        made = first_start(connection, now, config.domain)
-        if made is not None:
-            create_subscription(connection, made.subscription_id, made.tenant_id, "Landbridge", now)
-            for principal_id, kind in made.principals:
-                grant(
-                    connection,
-                    tenant_id=made.tenant_id,
-                    principal_id=principal_id,
-                    principal_type=kind,
-                    role=roles.OWNER,
-                    scope="/",
-                    now=now,
-                )
-            write_atomically(config.data / "admin.json", _admin(made))
-        tenant = tenants.everyone(connection)[0]
-    _announce(config, authority)
-    return tenant
-
-
-def _admin(made: FirstStart) -> bytes:
-    content = {
-        "tenantId": made.tenant_id,
-        "subscriptionId": made.subscription_id,
-        "clientId": made.client_id,
-        "clientSecret": made.client_secret,
-        "userName": made.user_name,
-        "password": made.password,
-    }
-    return json.dumps(content, indent=2).encode()
-
-
-def _announce(config: Config, authority: CertificateAuthority) -> None:
-    """Write into admin.json where this start serves; an operator may have removed the file."""
-    path = config.data / "admin.json"
-    if not path.exists():
-        return
-    try:
-        before = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}). Repair it, or remove it.") from error
-    content = {
-        "resourceManager": config.endpoints.resource_manager,
-        "login": config.endpoints.login,
-        "identityProvider": config.identity_provider,
-        **{
-            name: value
-            for name, value in before.items()
-            if name not in ("resourceManager", "login", "identityProvider", "caFile")
-        },
-        "caFile": str(authority.root_file.absolute()),
-    }
-    if content != before:
-        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
-
-
-@asynccontextmanager
-async def listening(
-    plane: ControlPlane, address: Address, deadlines: Deadlines | None = None, room: Room | None = None
-) -> AsyncIterator[Listener]:
-    """Serve one control plane on its ports, with its tasks in the background, until the block ends.
-
-    ``room`` is for the connections of all ports together.
-
-    Raises:
-        OSError: an address cannot be bound.
-    """
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(plane.leave)
-        connections = Connections(room or Room(), asyncio.get_running_loop().time)
-        stack.callback(connections.close)
-
-        async def opening(where: Address) -> Listener:
-            app, broker, context = plane.application, plane.broker, plane.tls.context
-            return await stack.enter_async_context(
-                open_listener(
-                    app, broker, context, where.host, where.port, plane.clock, deadlines, connections
-                )
-            )
-
-        opened = await opening(address)
-        if plane.config.relay_listen is not None:
-            await opening(plane.config.relay_listen)
-        stack.callback(plane.broker.shut_down)
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(plane.driver.run())]
-            if plane.node:
-                running.append(tasks.create_task(plane.node.listen()))
-            try:
-                yield opened
-            finally:
-                for one in running:
-                    one.cancel()
-        await plane.settle()
-
-
-async def serve(config: Config, clock: Callable[[], float], room: Room | None = None) -> None:
-    """Open the control plane, serve it, and stop at SIGTERM or SIGINT; ``room`` is for its connections."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(log_loop_failure)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    plane = ControlPlane(config, clock)
-    try:
-        async with listening(plane, config.listen, room=room):
-            print(f"ready {config.endpoints.resource_manager}", flush=True)
-            await stop.wait()
-            logger.info("stopping")
-    finally:
-        plane.close()
