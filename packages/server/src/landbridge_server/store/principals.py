@@ -16,6 +16,10 @@ from landbridge_server.store.schema import (
     authorization_codes,
     credentials,
     device_codes,
+    directory_role_assignments,
+    group_members,
+    owners,
+    principal_details,
     principals,
     refresh_tokens,
 )
@@ -32,10 +36,12 @@ RECOVERY = "recovery"
 
 # Built once: every authenticated request looks a principal up, and building a statement
 # costs more than running it.
-_BY_OBJECT_ID = Prepared(select(principals).where(principals.c.object_id == bindparam("key")))
-_BY_USER_NAME = Prepared(select(principals).where(principals.c.user_name_key == bindparam("key")))
-_BY_APP_ID = Prepared(select(principals).where(principals.c.app_id == bindparam("key")))
-_BY_RESOURCE = Prepared(select(principals).where(principals.c.resource_key == bindparam("key")))
+COLUMNS = tuple(column for column in principals.c if column.name != "name_key")
+"""The columns of a ``Principal``, in its order."""
+_BY_OBJECT_ID = Prepared(select(*COLUMNS).where(principals.c.object_id == bindparam("key")))
+_BY_USER_NAME = Prepared(select(*COLUMNS).where(principals.c.user_name_key == bindparam("key")))
+_BY_APP_ID = Prepared(select(*COLUMNS).where(principals.c.app_id == bindparam("key")))
+_BY_RESOURCE = Prepared(select(*COLUMNS).where(principals.c.resource_key == bindparam("key")))
 _CREDENTIALS = Prepared(
     select(credentials).where(
         credentials.c.object_id == bindparam("key"), credentials.c.kind == bindparam("wanted")
@@ -43,8 +49,19 @@ _CREDENTIALS = Prepared(
 )
 _ADD = Prepared(principals.insert())
 _REMOVE = [
-    Prepared(table.delete().where(table.c.object_id == bindparam("key")))
-    for table in (credentials, refresh_tokens, device_codes, authorization_codes, principals)
+    Prepared(column.table.delete().where(column == bindparam("key")))
+    for column in (
+        credentials.c.object_id,
+        refresh_tokens.c.object_id,
+        device_codes.c.object_id,
+        authorization_codes.c.object_id,
+        principal_details.c.object_id,
+        group_members.c.member_id,
+        owners.c.object_id,
+        owners.c.owner_id,
+        directory_role_assignments.c.principal_id,
+        principals.c.object_id,
+    )
 ]
 
 
@@ -69,7 +86,10 @@ class Principal(NamedTuple):
 
 
 class Credential(NamedTuple):
-    """What proves a principal; ``expires_at`` is empty for one that never ends."""
+    """What proves a principal; ``expires_at`` is empty for one that never ends.
+
+    ``display_name`` is what its owner calls it, ``hint`` the first characters of a secret.
+    """
 
     credential_id: str
     object_id: str
@@ -79,15 +99,22 @@ class Credential(NamedTuple):
     not_before: float
     expires_at: float | None
     created_at: float
+    display_name: str | None = None
+    hint: str | None = None
 
     def valid(self, now: float) -> bool:
         """Say whether the credential counts at ``now``."""
         return self.not_before <= now and (self.expires_at is None or now < self.expires_at)
 
 
-def _principal(row: Sequence[Any] | None) -> Principal | None:
+def from_row(row: Sequence[Any]) -> Principal:
+    """Return the principal of a row of ``COLUMNS``."""
     # Booleans come as 0 and 1 from SQLite.
-    return Principal(*row)._replace(enabled=bool(row[8])) if row is not None else None
+    return Principal(*row)._replace(enabled=bool(row[8]))
+
+
+def _principal(row: Sequence[Any] | None) -> Principal | None:
+    return from_row(row) if row is not None else None
 
 
 def add(connection: Connection, principal: Principal) -> None:
@@ -96,7 +123,7 @@ def add(connection: Connection, principal: Principal) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: its user name, application or resource has one already.
     """
-    _ADD.run(connection, principal._asdict())
+    _ADD.run(connection, principal._asdict() | {"name_key": principal.display_name.lower()})
 
 
 def get(connection: Connection, object_id: str) -> Principal | None:
@@ -121,7 +148,7 @@ def by_resource(connection: Connection, resource_key: str) -> Principal | None:
 
 def of_kind(connection: Connection, kind: str, tenant_id: str | None = None) -> list[Principal]:
     """Return the principals of a kind by display name, of one tenant or of all."""
-    query = select(principals).where(principals.c.kind == kind)
+    query = select(*COLUMNS).where(principals.c.kind == kind)
     if tenant_id is not None:
         query = query.where(principals.c.tenant_id == tenant_id)
     rows = connection.execute(query.order_by(principals.c.display_name, principals.c.object_id))
@@ -134,9 +161,9 @@ def set_enabled(connection: Connection, object_id: str, enabled: bool) -> None:
 
 
 def remove(connection: Connection, object_id: str) -> None:
-    """Remove a principal with its credentials, refresh tokens, device codes and authorization codes.
+    """Remove a principal with its credentials, refresh tokens, codes, memberships and directory roles.
 
-    Its role assignments are the caller's business.
+    Its role assignments at the resource manager are the caller's business.
     """
     for statement in _REMOVE:
         statement.run(connection, {"key": object_id})

@@ -9,6 +9,15 @@ from __future__ import annotations
 from landbridge_server.store.schema.authorization import role_assignments, role_definitions
 from landbridge_server.store.schema.columns import NAME, metadata
 from landbridge_server.store.schema.directory import credentials, principals, settings, subscriptions, tenants
+from landbridge_server.store.schema.directory_objects import (
+    applications,
+    directory_role_assignments,
+    group_members,
+    groups,
+    identifier_uris,
+    owners,
+    principal_details,
+)
 from landbridge_server.store.schema.fleet import certificates, machines, mail, nodes, presence
 from landbridge_server.store.schema.operations import events, operations, work
 from landbridge_server.store.schema.resources import (
@@ -30,18 +39,25 @@ from landbridge_server.store.schema.sign_in import (
 
 __all__ = [
     "NAME",
+    "applications",
     "authorization_codes",
     "certificates",
     "credentials",
     "device_codes",
+    "directory_role_assignments",
     "events",
     "feature_registrations",
+    "group_members",
+    "groups",
+    "identifier_uris",
     "machines",
     "mail",
     "metadata",
     "nodes",
     "operations",
+    "owners",
     "presence",
+    "principal_details",
     "principals",
     "protected",
     "provider_registrations",

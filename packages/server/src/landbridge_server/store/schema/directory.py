@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, Table, Text
 
 from landbridge_server.store.schema.columns import NAME, metadata
 
@@ -46,6 +46,8 @@ principals = Table(
     Column("resource_key", NAME, unique=True),  # managed identities: key of the resource
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("name_key", NAME, nullable=False, server_default=""),  # lower-case display name
+    Index("principals_by_name", "tenant_id", "kind", "name_key", "object_id"),
 )
 
 credentials = Table(
@@ -59,4 +61,6 @@ credentials = Table(
     Column("not_before", Float, nullable=False),
     Column("expires_at", Float),
     Column("created_at", Float, nullable=False),
+    Column("display_name", NAME),  # how its owner calls it
+    Column("hint", NAME),  # secrets: their first characters
 )
