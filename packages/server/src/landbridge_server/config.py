@@ -123,6 +123,9 @@ class Config:
     requests_per_second: float = 2000.0
     """What one caller may read from the resource manager; 0: as much as it likes."""
 
+    return_grace_days: float = 365.0
+    """How long after its certificate's end a machine may come back by itself with that key."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is opened."""
         if self.identity_provider not in ("aad", "adfs"):
@@ -139,6 +142,8 @@ class Config:
             _origin(self.node_url)
         if not 0 <= self.requests_per_second < float("inf"):
             raise ConfigError("--requests-per-second is a number from 0, which means no limit.")
+        if not 0 <= self.return_grace_days <= 3650:
+            raise ConfigError("--return-grace-days is a number from 0 to 3650.")
 
     @property
     def database_url(self) -> str:

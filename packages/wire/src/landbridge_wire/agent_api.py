@@ -22,6 +22,12 @@ ENROLLMENTS = BASE + "/enrollments"
 WITHDRAWALS = BASE + "/enrollments/withdraw"
 """POST ``Withdrawal`` with the caller's ARM token -> 204: undo a connect that did not end."""
 
+REJOINS = BASE + "/enrollments/rejoin"
+"""POST ``RejoinRequest`` without a token, for its proof says who asks -> 201 ``Enrollment``."""
+
+RECONNECTS = BASE + "/enrollments/reconnect"
+"""POST ``EnrollmentRequest`` with the caller's ARM token -> 201: another key takes the old one's place."""
+
 CERTIFICATES = BASE + "/certificates"
 """POST ``CertificateRequest`` with the machine's token -> 200 ``Certificate``."""
 
@@ -137,6 +143,35 @@ class Enrollment(_Message):
         """Read the message."""
         names = ("resourceId", "tenantId", "principalId", "clientId", "certificate", "tokenEndpoint", "vmId")
         return cls(*(_text(body, name) for name in names))
+
+
+@dataclass(frozen=True)
+class RejoinRequest(_Message):
+    """Ask for a certificate with the proof of a key that belongs to the machine already.
+
+    ``proof`` is a JWS (RFC 7515, compact) with the claims ``iss`` = resourceId, ``aud`` = the
+    resource manager's URL, ``csr`` = SHA-256 (base64url) of ``certificateSigningRequest``,
+    ``jti``, ``iat``, ``nbf`` and ``exp`` at most ten minutes away. Two keys may sign it:
+
+    - ES256 by the key of a certificate of the machine, also one that has ended, named by
+      ``x5t#S256`` in the header;
+    - RS256 or ES256 by the ``clientPublicKey`` of a machine that has never enrolled.
+    """
+
+    resourceId: str
+    certificateSigningRequest: str
+    proof: str
+    agentVersion: str
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(
+            _text(body, "resourceId"),
+            _text(body, "certificateSigningRequest"),
+            _text(body, "proof"),
+            _word(body, "agentVersion", ""),
+        )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.http import FleetHttp
 from landbridge_server.fleet.node import Node
 from landbridge_server.fleet.presence import Presence, iso
+from landbridge_server.fleet.rejoining import Rejoining
 from landbridge_server.fleet.rendezvous import Rendezvous
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.http import IdentityHttp
@@ -104,6 +105,7 @@ class ControlPlane:
         verifier = TokenVerifier(keys, self.endpoints, self.clock, authorization_uri)
         self.authenticator = Authenticator(self.db, verifier)
         self.identity = IdentityHttp(service, self._relay_key)
+        self.addresses = service.addresses
 
     def _open_fleet(self) -> None:
         self.access = Access(self.db)
@@ -176,7 +178,12 @@ class ControlPlane:
             self.clock,
             self.resources.engine.remove,
         )
-        self.fleet = FleetHttp(self.db, enrollments, self.presence, self.relay, self.endpoints, self.clock)
+        rejoining = Rejoining(
+            enrollments, self.addresses, self.config.return_grace_days * 86400.0, self._machine_rekeyed
+        )
+        self.fleet = FleetHttp(
+            self.db, enrollments, self.presence, self.relay, self.endpoints, self.clock, rejoining
+        )
         self.broker.on_heartbeat = self._heartbeat
 
     def _node_tasks(self, node: Node) -> list[Task]:
@@ -202,6 +209,10 @@ class ControlPlane:
 
     def _machine_removed(self, machine_key: str, principal_id: str) -> None:
         self._forget_machine(machine_key)
+        self.broker.close(hybrid_connection_path(principal_id))
+
+    def _machine_rekeyed(self, machine_key: str, principal_id: str) -> None:
+        """Whoever still has the old key must come back with the new one."""
         self.broker.close(hybrid_connection_path(principal_id))
 
     def _forget_machine(self, machine_key: str) -> None:

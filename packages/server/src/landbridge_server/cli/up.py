@@ -82,6 +82,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests of one caller: reads, and half as many writes and deletes (default: 2000; 0: any)",
     )
     parser.add_argument(
+        "--return-grace-days",
+        type=float,
+        default=Config.return_grace_days,
+        metavar="N",
+        help="how long a machine with an expired certificate may come back by itself (default: 365)",
+    )
+    parser.add_argument(
         "--log-level", choices=("debug", "info", "warning"), default="info", help="default: info"
     )
 
@@ -108,6 +115,7 @@ def config_of(options: argparse.Namespace) -> Config:
         store=_store(options),
         node_url=options.node_url,
         requests_per_second=options.requests_per_second,
+        return_grace_days=options.return_grace_days,
     )
 
 

@@ -66,6 +66,10 @@ def table(parts: Parts) -> Table:
         # The agent API
         agent_api.ENROLLMENTS: {"POST": Endpoint(parts.fleet.enroll, arm, SMALL)},
         agent_api.WITHDRAWALS: {"POST": Endpoint(parts.fleet.withdraw, arm, SMALL)},
+        agent_api.RECONNECTS: {"POST": Endpoint(parts.fleet.reconnect, arm, SMALL)},
+        agent_api.REJOINS: {
+            "POST": Endpoint(parts.fleet.rejoin, Public("the machine proves its own key"), SMALL)
+        },
         agent_api.CERTIFICATES: {"POST": Endpoint(parts.fleet.renew, machine, SMALL)},
         agent_api.SESSION: {"POST": Endpoint(parts.fleet.session, machine, SMALL, no_store=True)},
         agent_api.HEARTBEAT: {"POST": Endpoint(parts.fleet.heartbeat, machine, SMALL)},

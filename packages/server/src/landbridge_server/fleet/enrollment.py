@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -80,19 +81,33 @@ def machine_id(unverified_id: str) -> arm_id.ArmId:
     return parsed
 
 
-def _key_of(csr: str) -> ec.EllipticCurvePublicKey:
+def key_of(csr: str) -> ec.EllipticCurvePublicKey:
+    """Return the key that a signing request proves to hold.
+
+    Raises:
+        ArmError: it is none, or not signed by its own key.
+    """
     try:
         return verified_request(csr)
     except BadRequest as error:
         raise ArmError("InvalidCertificateSigningRequest", str(error)) from error
 
 
-def _missing(machine: arm_id.ArmId) -> ArmError:
+def missing(machine: arm_id.ArmId) -> ArmError:
+    """Return the refusal for a machine that does not exist."""
     return ArmError(
         "ResourceNotFound",
         f"The Resource '{machine.type}/{machine.name}' under resource group '{machine.group}' was not found. "
         "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
     )
+
+
+class Enrolled(NamedTuple):
+    """A machine that has a new certificate, what it is told, and when that ends (unix seconds)."""
+
+    machine_key: str
+    enrollment: agent_api.Enrollment
+    not_after: float
 
 
 class Enrollments:
@@ -121,30 +136,43 @@ class Enrollments:
         """Issue the first certificate of a machine that was just created."""
         machine = machine_id(request.resourceId)
         self.access.require(caller, WRITE, machine.text)
-        key = _key_of(request.certificateSigningRequest)
+        key = key_of(request.certificateSigningRequest)
 
-        def work(connection: Connection) -> tuple[agent_api.Enrollment, Issued]:
+        def work(connection: Connection) -> Enrolled:
             self._check_key(connection, machine, public_key_text(key))
-            row = machines.get(connection, machine.key)
-            principal = principals.get(connection, row.principal_id) if row else None
-            if row is None or principal is None:
-                raise _missing(machine)
-            issued = self._issue(connection, machine, principal.app_id or "", row.principal_id, key)
-            machines.set_enrolled(connection, machine.key, self.clock())
-            enrollment = agent_api.Enrollment(
-                resourceId=machine.text,
-                tenantId=principal.tenant_id,
-                principalId=row.principal_id,
-                clientId=principal.app_id or "",
-                certificate=issued.chain,
-                tokenEndpoint=f"{self.endpoints.login}/{principal.tenant_id}/oauth2/v2.0/token",
-                vmId=row.vm_id,
-            )
-            return enrollment, issued
+            return self.admit(connection, machine, key)
 
-        enrollment, issued = await self.db.write(work)
-        self.presence.issued(machine.key, issued.not_after)
-        return enrollment
+        return self.told(await self.db.write(work))
+
+    def admit(
+        self, connection: Connection, machine: arm_id.ArmId, key: ec.EllipticCurvePublicKey
+    ) -> Enrolled:
+        """Give a machine a certificate and mark it as enrolled. Who may ask was decided before.
+
+        Raises:
+            ArmError: there is no such machine.
+        """
+        row = machines.get(connection, machine.key)
+        principal = principals.get(connection, row.principal_id) if row else None
+        if row is None or principal is None:
+            raise missing(machine)
+        issued = self._issue(connection, machine, principal.app_id or "", row.principal_id, key)
+        machines.set_enrolled(connection, machine.key, self.clock())
+        enrollment = agent_api.Enrollment(
+            resourceId=machine.text,
+            tenantId=principal.tenant_id,
+            principalId=row.principal_id,
+            clientId=principal.app_id or "",
+            certificate=issued.chain,
+            tokenEndpoint=f"{self.endpoints.login}/{principal.tenant_id}/oauth2/v2.0/token",
+            vmId=row.vm_id,
+        )
+        return Enrolled(machine.key, enrollment, issued.not_after)
+
+    def told(self, enrolled: Enrolled) -> agent_api.Enrollment:
+        """Note, after the commit, how long the machine's certificate lasts; return what it is told."""
+        self.presence.issued(enrolled.machine_key, enrolled.not_after)
+        return enrolled.enrollment
 
     async def withdraw(self, caller: Caller, withdrawal: agent_api.Withdrawal) -> None:
         """Remove a machine whose connect failed: only with its own key, only within that connect.
@@ -172,7 +200,7 @@ class Enrollments:
 
     async def renew(self, caller: Caller, request: agent_api.CertificateRequest) -> agent_api.Certificate:
         """Issue the next certificate of the calling machine, for its old key or a new one."""
-        key = _key_of(request.certificateSigningRequest)
+        key = key_of(request.certificateSigningRequest)
 
         def work(connection: Connection) -> tuple[Issued, str]:
             row = machines.get(connection, caller.resource_key)
@@ -189,7 +217,7 @@ class Enrollments:
     def _check_key(self, connection: Connection, machine: arm_id.ArmId, unverified_key: str) -> Stored:
         stored = resources.get(connection, machine.key)
         if stored is None:
-            raise _missing(machine)
+            raise missing(machine)
         known = _decode(stored.document).properties.clientPublicKey
         if not known or not hmac.compare_digest(known.encode(), unverified_key.encode()):
             raise ArmError(

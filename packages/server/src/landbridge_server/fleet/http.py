@@ -1,7 +1,8 @@
 """The agent API: what ``landbridge_wire.agent_api`` describes, answered.
 
-``/enrollments`` are called by whoever connects a machine, with an ARM token; everything
-else by the machine itself, with the token of its managed identity.
+``/enrollments`` are called by whoever connects a machine, with an ARM token, or in the one case
+of ``rejoin`` with the proof of the machine's own key; everything else by the machine itself,
+with the token of its managed identity.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from landbridge_server.config import Endpoints
 from landbridge_server.fleet import facts as stored_facts
 from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.presence import Presence
+from landbridge_server.fleet.rejoining import Rejoining
 from landbridge_server.identity.caller import Caller
 from landbridge_server.relay.names import hybrid_connection_path
 from landbridge_server.store import machines, resources
@@ -64,10 +66,12 @@ class FleetHttp:
         relay: ListenCredentials,
         endpoints: Endpoints,
         clock: Callable[[], float],
+        rejoining: Rejoining,
     ) -> None:
         """Take the parts that the agent API passes."""
         self.db = db
         self.enrollments = enrollments
+        self.rejoining = rejoining
         self.presence = presence
         self.relay = relay
         self.endpoints = endpoints
@@ -78,6 +82,18 @@ class FleetHttp:
         """Answer 201 with the machine's identity and certificate."""
         message = await _body(request, agent_api.EnrollmentRequest.from_json)
         enrollment = await self.enrollments.enroll(request.state.caller, message)
+        return JSONResponse(enrollment.to_json(), 201)
+
+    async def rejoin(self, request: Request) -> Response:
+        """Answer 201 with a certificate to whoever proves the machine's own key; there is no token."""
+        message = await _body(request, agent_api.RejoinRequest.from_json)
+        address = request.client.host if request.client else ""
+        return JSONResponse((await self.rejoining.rejoin(message, address)).to_json(), 201)
+
+    async def reconnect(self, request: Request) -> Response:
+        """Answer 201 with a certificate for a machine's new key."""
+        message = await _body(request, agent_api.EnrollmentRequest.from_json)
+        enrollment = await self.rejoining.reconnect(request.state.caller, message)
         return JSONResponse(enrollment.to_json(), 201)
 
     async def withdraw(self, request: Request) -> Response:

@@ -132,6 +132,11 @@ def remove(connection: Connection, machine_key: str) -> None:
     notices.post(connection, "removed", machine=machine_key, principal=machine.principal_id)
 
 
+def remove_certificates(connection: Connection, principal_id: str) -> None:
+    """Remove every certificate of an identity: assertions made with their keys are refused from now on."""
+    _REMOVE[0].run(connection, {"principal": principal_id})
+
+
 _ADD_CERTIFICATE = Prepared(certificates.insert())
 
 
