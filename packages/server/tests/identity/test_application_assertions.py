@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from landbridge_server.identity import directory, key_credentials
+from landbridge_server.identity.keys import unverified_parts
 from landbridge_wire.agent_api import CLIENT_ASSERTION_TYPE
 
 START = 1_800_000_000.0
@@ -103,6 +104,7 @@ async def test_a_certificate_gives_a_token_in_every_style(cloud, app, path):
     assert answer.status_code == 200, answer.text
     caller = cloud.authenticator.caller(f"Bearer {answer.json()['access_token']}", cloud.endpoints.audiences)
     assert (caller.kind, caller.label) == ("ServicePrincipal", app.app_id)
+    assert unverified_parts(answer.json()["access_token"])[1]["appidacr"] == "2"
 
 
 async def test_the_tenant_may_be_named_by_its_domain(cloud, app):

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import base64
 
+import pytest
+
 from landbridge_server.identity import second_factor
+from landbridge_server.identity.keys import unverified_parts
 from landbridge_server.store import principals
 
 
@@ -113,3 +116,45 @@ async def test_a_factor_that_other_keys_sealed_is_refused_and_not_a_fault(cloud,
     answer = await browser.send(page, otp="123456")
     assert answer.status_code == 303
     assert "temporarily_unavailable" in answer.headers["location"]
+
+
+def amr(answer):
+    """Read how the person of an answer's tokens has signed in; both say the same."""
+    body = answer.json()
+    access, id_token = (unverified_parts(body[name])[1] for name in ("access_token", "id_token"))
+    assert access["amr"] == id_token["amr"]
+    return access["amr"]
+
+
+async def test_tokens_say_how_a_person_has_signed_in(cloud, browser):
+    assert amr(await cloud.token(cloud.password_form())) == ["pwd"]
+    assert amr(await browser.redeem(await browser.code())) == ["pwd"]
+    found = browser.enroll()
+    page = await browser.send(await browser.open(response_mode="form_post"), **browser.user)
+    sent = browser.form(await browser.send(page, otp=browser.otp(found)))
+    with_code = await browser.redeem(sent.fields["code"])
+    assert amr(with_code) == ["pwd", "mfa"]
+    refreshed = await cloud.token(cloud.refresh_form(with_code.json()["refresh_token"]))
+    assert amr(refreshed) == ["pwd", "mfa"]
+
+
+@pytest.mark.parametrize("page", ["browser", "device"])
+async def test_a_factor_that_comes_while_the_password_is_checked_is_not_got_around(
+    cloud, browser, monkeypatch, page
+):
+    needed, asked = second_factor.needed, []
+
+    def enrolled_meanwhile(connection, user):
+        if not asked.append(user) and len(asked) == 1:
+            return needed(connection, user)
+        return second_factor.CODE
+
+    code = await cloud.begin_device()
+    opened = await browser.open()
+    monkeypatch.setattr(second_factor, "needed", enrolled_meanwhile)
+    answer = await (cloud.approve(code) if page == "device" else browser.send(opened, **browser.user))
+    assert (answer.status_code, "location" in answer.headers) == (400, False)
+    assert len(asked) == 2
+    assert "Enter the password again" in answer.text
+    if page == "device":
+        assert (await cloud.poll(code)).json()["error"] == "authorization_pending"

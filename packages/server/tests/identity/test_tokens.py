@@ -62,8 +62,8 @@ def test_a_user_token_carries_the_names_of_the_user(cloud, user):
 
 def test_a_service_principal_token_carries_no_user(cloud, app):
     claims = unverified_parts(cloud.service.issuer.access_token(app, cloud.tenant, AUDIENCE, app.app_id))[1]
-    assert (claims["idtyp"], claims["appid"]) == ("app", cloud.first.client_id)
-    assert not {"upn", "unique_name", "name", "scp", "xms_mirid"} & claims.keys()
+    assert (claims["idtyp"], claims["appid"], claims["appidacr"]) == ("app", cloud.first.client_id, "1")
+    assert not {"amr", "upn", "unique_name", "name", "scp", "xms_mirid"} & claims.keys()
 
 
 def test_a_machine_token_names_its_machine(cloud, app):

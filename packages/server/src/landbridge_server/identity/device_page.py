@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from landbridge_server.identity import device_code
+from landbridge_server.identity import device_code, second_factor
 from landbridge_server.identity.attempts import AttemptLimiter
 from landbridge_server.identity.clients import PUBLIC_CLIENTS
 from landbridge_server.identity.csrf import FormGuard
 from landbridge_server.identity.errors import OAuthError
 from landbridge_server.identity.person import TEXTS, PersonCheck
-from landbridge_server.identity.rendering import Page, render
+from landbridge_server.identity.rendering import GOOD, Page, message, render
 from landbridge_server.identity.scopes import parse
 from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.sign_in_forms import Asking
 from landbridge_server.store.database import Connection
 from landbridge_server.store.principals import Principal
 from landbridge_server.store.sign_in import DeviceCode
@@ -81,16 +82,18 @@ class DevicePage:
         return self._service.db.read(lambda connection: device_code.waiting(connection, user_code, now))
 
     def _sign_in_form(self, cookie: str, row: DeviceCode, form: Mapping[str, str], error: str = "") -> Page:
-        html = render(
-            "device_sign_in.html",
-            csrf=self._guard.token(cookie),
+        html = self._asking(cookie, row).password_form(form.get("username", ""), error)
+        return Page(html, 400 if error else 200)
+
+    def _asking(self, cookie: str, row: DeviceCode) -> Asking:
+        return Asking(
             application=PUBLIC_CLIENTS.get(row.client_id, row.client_id),
             resource=self._service.described(parse(row.scope)),
+            action="/devicelogin",
+            csrf=self._guard.token(cookie),
+            carried={"user_code": row.user_code},
             user_code=row.user_code,
-            username=form.get("username", "")[:320],
-            error=error,
         )
-        return Page(html, 400 if error else 200)
 
     async def _sign_in(self, cookie: str, row: DeviceCode, form: Mapping[str, str], address: str) -> Page:
         wait = await self._passwords.begin(row.user_code)
@@ -101,7 +104,7 @@ class DevicePage:
             user = await self._who(cookie, row, form, address)
             if isinstance(user, Page):
                 return user
-            approved = await self._approve(row, user)
+            approved = await self._approve(row, user, coded="voucher" in form)
         except OAuthError as error:
             if error.retry_after:
                 return _too_many("There were too many attempts to sign in.", error.retry_after)
@@ -113,7 +116,7 @@ class DevicePage:
             return self.start(cookie, UNKNOWN, status=400)
         application = PUBLIC_CLIENTS.get(row.client_id, row.client_id)
         text = f"You have signed in to {application} as {user.label}. You can close this window."
-        return Page(render("message.html", title="You are signed in", text=text))
+        return Page(message("You are signed in", text, GOOD))
 
     async def _who(
         self, cookie: str, row: DeviceCode, form: Mapping[str, str], address: str
@@ -129,22 +132,15 @@ class DevicePage:
         )
 
     def _code_form(self, cookie: str, row: DeviceCode, voucher: str, error: str = "") -> Page:
-        html = render(
-            "second_factor.html",
-            action="/devicelogin",
-            csrf=self._guard.token(cookie),
-            carried={"user_code": row.user_code},
-            application=PUBLIC_CLIENTS.get(row.client_id, row.client_id),
-            voucher=voucher,
-            error=error,
-        )
+        html = self._asking(cookie, row).code_form(voucher, error)
         return Page(html, 400 if error else 200)
 
-    async def _approve(self, row: DeviceCode, user: Principal) -> bool:
+    async def _approve(self, row: DeviceCode, user: Principal, *, coded: bool) -> bool:
         authority = self._service.tenancy.authority(row.tenant)
 
         def work(connection: Connection) -> bool:
             self._service.tenant_of(connection, authority, user)
+            second_factor.confirm(connection, user, coded=coded)
             return device_code.approve(connection, row, user)
 
         return await self._service.db.write(work)
@@ -152,10 +148,9 @@ class DevicePage:
     async def _deny(self, row: DeviceCode) -> Page:
         await self._service.db.write(lambda connection: device_code.deny(connection, row))
         text = "The program was not signed in. You can close this window."
-        return Page(render("message.html", title="Sign-in was cancelled", text=text))
+        return Page(message("Sign-in was cancelled", text))
 
 
 def _too_many(what: str, wait: int) -> Page:
     text = f"{what} Wait {wait} seconds, then start again."
-    html = render("message.html", title="Please wait", text=text)
-    return Page(html, 429, headers={"retry-after": str(wait)})
+    return Page(message("Please wait", text), 429, headers={"retry-after": str(wait)})

@@ -27,7 +27,8 @@ from landbridge_server.identity.refresh_tokens import Exchanged
 from landbridge_server.identity.scopes import Scope
 from landbridge_server.identity.service import IdentityService
 from landbridge_server.identity.tenancy import Authority
-from landbridge_server.store import principals
+from landbridge_server.identity.tokens import CERTIFICATE_PROOF, SECRET_PROOF, Proof
+from landbridge_server.store import applications, principals
 from landbridge_server.store.database import Connection
 from landbridge_server.store.principals import SECRET, SERVICE_PRINCIPAL, Principal
 from landbridge_wire.agent_api import CLIENT_ASSERTION_TYPE
@@ -71,6 +72,7 @@ class Granted:
     audience: str
     refresh_token: str = ""
     nonce: str = ""
+    proof: Proof = SECRET_PROOF
 
 
 async def client_credentials(service: IdentityService, request: TokenRequest) -> Granted:
@@ -105,7 +107,8 @@ async def _assertion(service: IdentityService, request: TokenRequest, scope: Sco
     app_id = principal.app_id or ""
     if request.form.get("client_id", app_id).lower() != app_id:
         raise refuse(700027, reason="The parameter 'client_id' names another application.")
-    granted = Granted(principal, tenant_id, app_id, scope, service.audience(scope, principal.kind))
+    audience = service.audience(scope, principal.kind)
+    granted = Granted(principal, tenant_id, app_id, scope, audience, proof=CERTIFICATE_PROOF)
     if not await service.db.write(lambda connection: assertions.use(connection, verified, now)):
         raise assertions.refused("It was used before, or its owner sends too many.")
     return granted
@@ -130,7 +133,7 @@ def _service_principal(
 def _check_secret(
     service: IdentityService, connection: Connection, app: Principal, unverified_secret: str
 ) -> None:
-    stored = principals.credentials_of(connection, app.object_id, SECRET)
+    stored = applications.credentials_for(connection, app, SECRET)
     matching = [one for one in stored if secret_matches(unverified_secret, one.verifier)]
     if not matching:
         raise refuse(7000215, app=app.label)
@@ -147,16 +150,20 @@ async def password(service: IdentityService, request: TokenRequest) -> Granted:
     user_name, secret = need(request.form, "username"), need(request.form, "password")
     user = await service.check_password(user_name, secret, request.address)
 
-    def work(connection: Connection) -> tuple[str, str]:
+    def work(connection: Connection) -> Granted:
         need = second_factor.needed(connection, user)
         if need:
             raise refuse(50076 if need == second_factor.CODE else 50079, resource=audience)
         tenant_id = service.tenant_of(connection, request.authority, user)
-        return tenant_id, _family(service, connection, user, client_id, scope)
+        token = _family(service, connection, user, client_id, scope)
+        return Granted(user, tenant_id, client_id, scope, audience, token, proof=_proof(connection, user))
 
     # Without a refresh token nothing is written, and nothing waits for the disk.
-    tenant_id, token = await service.db.write(work) if scope.offline else service.db.read(work)
-    return Granted(user, tenant_id, client_id, scope, audience, token)
+    return await service.db.write(work) if scope.offline else service.db.read(work)
+
+
+def _proof(connection: Connection, user: Principal) -> Proof:
+    return Proof(amr=second_factor.methods(connection, user))
 
 
 def _family(
@@ -187,7 +194,7 @@ async def device(service: IdentityService, request: TokenRequest) -> Granted:
         audience = service.audience(scope)
         device_code.redeemed(connection, row)
         token = _family(service, connection, user, client_id, scope)
-        return Granted(user, tenant_id, client_id, scope, audience, token)
+        return Granted(user, tenant_id, client_id, scope, audience, token, proof=_proof(connection, user))
 
     return _or_raise(await service.db.write(work))
 
@@ -212,7 +219,8 @@ async def authorization_code(service: IdentityService, request: TokenRequest) ->
         token = authorization.redeem(connection, row, now)
         if isinstance(token, OAuthError):
             return token
-        return Granted(user, tenant_id, client_id, scope, audience, token, row.nonce)
+        proof = _proof(connection, user)
+        return Granted(user, tenant_id, client_id, scope, audience, token, row.nonce, proof)
 
     return _or_raise(await service.db.write(work))
 
@@ -237,7 +245,8 @@ async def refresh(service: IdentityService, request: TokenRequest) -> Granted:
         exchanged = refresh_tokens.exchange(connection, row, service.clock())
         if not isinstance(exchanged, Exchanged):
             return exchanged
-        return Granted(user, tenant_id, client_id, scope, audience, exchanged.token)
+        proof = _proof(connection, user)
+        return Granted(user, tenant_id, client_id, scope, audience, exchanged.token, proof=proof)
 
     return _or_raise(await service.db.write(work))
 

@@ -17,7 +17,7 @@ from landbridge_server.identity import csrf, device_code, discovery, forms, toke
 from landbridge_server.identity.device_page import DevicePage
 from landbridge_server.identity.errors import OAuthError, Stamp, refuse
 from landbridge_server.identity.grants import TokenRequest
-from landbridge_server.identity.rendering import HEADERS, Page, render
+from landbridge_server.identity.rendering import HEADERS, Page, message
 from landbridge_server.identity.service import IdentityService
 from landbridge_server.identity.sign_in_page import SignInPage, cannot_start
 from landbridge_server.store.database import StoreUnavailable
@@ -109,7 +109,7 @@ class IdentityHttp:
             return _shown(cannot_start(error))
         except StoreUnavailable as error:
             request.scope["landbridge.error"] = str(error)
-            return HTMLResponse(render("message.html", title="Try again", text=AWAY), 503, HEADERS)
+            return HTMLResponse(message("Try again", AWAY), 503, HEADERS)
 
     async def device_page_get(self, request: Request) -> Response:
         """Answer the form for the user code."""

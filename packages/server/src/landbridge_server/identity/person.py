@@ -22,6 +22,7 @@ TEXTS = {
     50020: "This account does not belong to the tenant that the program asked for.",
     50057: "This account is disabled. Ask your administrator.",
     50074: "This code is wrong, has ended or was used before. Wait for the next one.",
+    50076: "This account has just been given a second factor. Enter the password again.",
     50079: "This account needs a second factor. Ask your administrator to enroll you.",
     50126: "The user name or the password is wrong.",
 }

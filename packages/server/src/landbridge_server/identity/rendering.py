@@ -61,3 +61,12 @@ class Page:
 def render(template: str, **values: object) -> str:
     """Return the HTML of a template; every value is escaped."""
     return _environment.get_template(template).render(style=STYLE, **values)
+
+
+GOOD, WARN = "good", "warn"
+"""What kind of news a page brings: its mark says so beside the words."""
+
+
+def message(title: str, text: str, kind: str = WARN) -> str:
+    """Return the HTML of a page that only tells something."""
+    return render("message.html", title=title, text=text, kind=kind)

@@ -58,6 +58,30 @@ def needed(connection: Connection, user: Principal) -> str:
     return ENROLL if required(connection, user.tenant_id) else NOTHING
 
 
+def confirm(connection: Connection, user: Principal, *, coded: bool) -> None:
+    """Return if what a page has seen of a user still is enough, as the sign-in is written down.
+
+    ``coded`` says that a code was given after the password. Between the two an operator may have
+    enrolled the user, or the tenant may have begun to demand it.
+
+    Raises:
+        OAuthError: 50076, a code is needed now.
+    """
+    if needed(connection, user) != NOTHING and not coded:
+        raise refuse(50076, resource="this cloud")
+
+
+def methods(connection: Connection, user: Principal) -> tuple[str, ...]:
+    """Return how a user's sign-in was proven, for ``amr`` (RFC 8176), in Azure's words.
+
+    Nothing needs to be kept for it: whoever is given a second factor loses all sign-ins of before,
+    so that one that is good now was made with it. When it is taken away, this claims less.
+    """
+    if principals.credentials_of(connection, user.object_id, TOTP):
+        return ("pwd", "mfa")
+    return ("pwd",)
+
+
 def _setting(tenant_id: str) -> str:
     return f"second-factor-required:{tenant_id}"
 

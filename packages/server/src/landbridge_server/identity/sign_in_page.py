@@ -12,14 +12,15 @@ import hashlib
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from landbridge_server.identity import authorization
+from landbridge_server.identity import authorization, second_factor
 from landbridge_server.identity.authorization import CARRIED, FORM_POST, AuthorizationRequest, Destination
 from landbridge_server.identity.clients import PUBLIC_CLIENTS
 from landbridge_server.identity.csrf import FormGuard
 from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.person import TEXTS, PersonCheck
-from landbridge_server.identity.rendering import SUBMIT, Page, policy, render
+from landbridge_server.identity.rendering import GOOD, SUBMIT, WARN, Page, message, policy, render
 from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.sign_in_forms import Asking
 from landbridge_server.identity.tenancy import Authority
 from landbridge_server.store.database import Connection
 from landbridge_server.store.principals import Principal
@@ -87,14 +88,14 @@ class SignInPage:
                 known = await self._person.second(cookie, form, purpose)
                 if known is None:
                     return self._form(authority, cookie, form, request, STALE, 400)
-                return await self._finish(authority, request, known)
+                return await self._finish(authority, request, known, coded=True)
             resource = request.scope.audience or "this cloud"
             user, more = await self._person.first(form, address, resource)
             if more:
                 return self._code_form(
                     authority, cookie, form, request, self._person.voucher(cookie, user, purpose)
                 )
-            return await self._finish(authority, request, user)
+            return await self._finish(authority, request, user, coded=False)
         except OAuthError as error:
             if error.retry_after:
                 return _wait(error)
@@ -105,13 +106,16 @@ class SignInPage:
                 return self._code_form(authority, cookie, form, request, form["voucher"], text)
             return self._form(authority, cookie, form, request, text, 400)
 
-    async def _finish(self, authority: Authority, request: AuthorizationRequest, user: Principal) -> Page:
+    async def _finish(
+        self, authority: Authority, request: AuthorizationRequest, user: Principal, *, coded: bool
+    ) -> Page:
         def work(connection: Connection) -> str:
             self._service.tenant_of(connection, authority, user)
+            second_factor.confirm(connection, user, coded=coded)
             return authorization.issue(connection, request, user, self._service.clock())
 
         code = await self._service.db.write(work)
-        return _answered(request.destination, {"code": code}, "You are signed in")
+        return _answered(request.destination, {"code": code}, "You are signed in", GOOD)
 
     def _form(
         self,
@@ -122,16 +126,8 @@ class SignInPage:
         error: str = "",
         status: int = 200,
     ) -> Page:
-        html = render(
-            "sign_in.html",
-            action=_action(authority),
-            csrf=self._guard.token(cookie),
-            carried=_carried(params),
-            application=_application(request),
-            resource=self._service.described(request.scope),
-            username=(params.get("username") or params.get("login_hint", ""))[:320],
-            error=error,
-        )
+        user_name = params.get("username") or params.get("login_hint", "")
+        html = self._asking(authority, cookie, params, request).password_form(user_name, error)
         return Page(html, status, cookie, _headers(request.destination))
 
     def _code_form(
@@ -143,33 +139,24 @@ class SignInPage:
         voucher: str,
         error: str = "",
     ) -> Page:
-        html = render(
-            "second_factor.html",
-            action=_action(authority),
-            csrf=self._guard.token(cookie),
-            carried=_carried(form),
-            application=_application(request),
-            voucher=voucher,
-            error=error,
-        )
+        html = self._asking(authority, cookie, form, request).code_form(voucher, error)
         return Page(html, 400 if error else 200, headers=_headers(request.destination))
+
+    def _asking(
+        self, authority: Authority, cookie: str, params: Mapping[str, str], request: AuthorizationRequest
+    ) -> Asking:
+        return Asking(
+            application=PUBLIC_CLIENTS[request.destination.client_id],
+            resource=self._service.described(request.scope),
+            action=f"/{authority.name}/oauth2/v2.0/authorize",
+            csrf=self._guard.token(cookie),
+            carried={name: params[name] for name in CARRIED if params.get(name)},
+        )
 
 
 def _purpose(request: AuthorizationRequest) -> str:
     words = (request.destination.redirect_uri, request.challenge)
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
-
-
-def _application(request: AuthorizationRequest) -> str:
-    return PUBLIC_CLIENTS[request.destination.client_id]
-
-
-def _action(authority: Authority) -> str:
-    return f"/{authority.name}/oauth2/v2.0/authorize"
-
-
-def _carried(params: Mapping[str, str]) -> dict[str, str]:
-    return {name: params[name] for name in CARRIED if params.get(name)}
 
 
 def _headers(to: Destination) -> dict[str, str]:
@@ -180,29 +167,27 @@ def _headers(to: Destination) -> dict[str, str]:
 
 def cannot_start(error: OAuthError) -> Page:
     """Return the page for a request that can be answered nowhere."""
-    html = render("message.html", title="Sign-in cannot start", text=error.description)
+    html = message("Sign-in cannot start", error.description)
     return Page(html, error.status if error.status in (413, 503) else 400)
 
 
 def _wait(error: OAuthError) -> Page:
     text = f"There were too many attempts to sign in. Wait {error.retry_after} seconds, then start again."
-    html = render("message.html", title="Please wait", text=text)
-    return Page(html, 429, headers={"retry-after": str(error.retry_after)})
+    return Page(message("Please wait", text), 429, headers={"retry-after": str(error.retry_after)})
 
 
 def _refused(to: Destination, error: OAuthError) -> Page:
     answer = {"error": error.error, "error_description": error.description}
-    return _answered(to, answer, "You are not signed in")
+    return _answered(to, answer, "You are not signed in", WARN)
 
 
-def _answered(to: Destination, answer: Mapping[str, str], title: str) -> Page:
+def _answered(to: Destination, answer: Mapping[str, str], title: str, kind: str) -> Page:
     if to.mode != FORM_POST:
         text = "Your browser did not follow to the program that asked. Start the sign-in again."
-        return Page(
-            render("message.html", title=title, text=text), 303, headers={"location": to.location(answer)}
-        )
+        return Page(message(title, text, kind), 303, headers={"location": to.location(answer)})
+    carried = to.answer(answer)
     html = render(
-        "form_post.html", title=title, action=to.redirect_uri, carried=to.answer(answer), script=SUBMIT
+        "form_post.html", title=title, kind=kind, action=to.redirect_uri, carried=carried, script=SUBMIT
     )
     parts = urlsplit(to.redirect_uri)
     scripted = policy(f"{parts.scheme}://{parts.netloc}", SUBMIT)

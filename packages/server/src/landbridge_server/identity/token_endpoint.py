@@ -44,7 +44,7 @@ async def answer(service: IdentityService, request: TokenRequest) -> dict[str, A
 def _body(service: IdentityService, request: TokenRequest, granted: Granted) -> dict[str, Any]:
     lifetime = AGENT_LIFETIME if granted.audience == AGENT_AUDIENCE else LIFETIME
     token = service.issuer.access_token(
-        granted.principal, granted.tenant_id, granted.audience, granted.client_id, lifetime
+        granted.principal, granted.tenant_id, granted.audience, granted.client_id, lifetime, granted.proof
     )
     body: dict[str, Any] = {
         "token_type": "Bearer",
@@ -71,6 +71,7 @@ def _user_members(service: IdentityService, request: TokenRequest, granted: Gran
             granted.client_id,
             adfs=request.authority.adfs,
             nonce=granted.nonce,
+            amr=granted.proof.amr,
         )
     if request.form.get("client_info") == "1":
         members["client_info"] = client_info(granted.principal)

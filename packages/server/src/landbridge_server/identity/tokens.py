@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from landbridge_server.config import Endpoints
 from landbridge_server.identity import tenancy
@@ -51,6 +51,21 @@ class Claims:
     expires_at: int
 
 
+class Proof(NamedTuple):
+    """How somebody proved who they are, as clients of Azure read it in a token.
+
+    ``appidacr`` is how a program did: ``1`` with a secret, ``2`` with a certificate (a person's
+    program does not: ``0``). ``amr`` is how a person did: ``pwd``, ``mfa``.
+    """
+
+    appidacr: str = "1"
+    amr: tuple[str, ...] = ()
+
+
+SECRET_PROOF = Proof()
+CERTIFICATE_PROOF = Proof("2")
+
+
 class TokenIssuer:
     """Makes tokens for principals; that they proved themselves is the caller's business."""
 
@@ -61,7 +76,13 @@ class TokenIssuer:
         self._clock = clock
 
     def access_token(
-        self, principal: Principal, tenant_id: str, audience: str, app_id: str, lifetime: int = LIFETIME
+        self,
+        principal: Principal,
+        tenant_id: str,
+        audience: str,
+        app_id: str,
+        lifetime: int = LIFETIME,
+        proof: Proof = SECRET_PROOF,
     ) -> str:
         """Return an access token; ``audience`` becomes its ``aud`` unchanged."""
         now = int(self._clock())
@@ -74,7 +95,7 @@ class TokenIssuer:
             "exp": now + lifetime,
             "appid": app_id,
             "azp": app_id,
-            "appidacr": "0" if user else "1",
+            "appidacr": "0" if user else proof.appidacr,
             "idtyp": "user" if user else "app",
             "oid": principal.object_id,
             "sub": principal.object_id,
@@ -83,13 +104,21 @@ class TokenIssuer:
             "ver": "1.0",
         }
         if user:
-            claims |= _user_names(principal) | {"scp": "user_impersonation"}
+            claims |= _user_names(principal) | {"scp": "user_impersonation", "acr": "1"}
+            claims |= {"amr": list(proof.amr)} if proof.amr else {}
         if principal.kind == MANAGED_IDENTITY and principal.resource_key:
             claims["xms_mirid"] = principal.resource_key
         return self._keys.sign(claims)
 
     def id_token(
-        self, principal: Principal, tenant_id: str, client_id: str, *, adfs: bool, nonce: str = ""
+        self,
+        principal: Principal,
+        tenant_id: str,
+        client_id: str,
+        *,
+        adfs: bool,
+        nonce: str = "",
+        amr: tuple[str, ...] = (),
     ) -> str:
         """Return an id_token for a program that a user signed in with; ``nonce`` is copied."""
         now = int(self._clock())
@@ -109,6 +138,8 @@ class TokenIssuer:
         }
         if nonce:
             claims["nonce"] = nonce
+        if amr:
+            claims["amr"] = list(amr)
         return self._keys.sign(claims)
 
 
