@@ -134,7 +134,7 @@ def test_loopback_is_never_proxied(host):
 async def through_a_proxy(cloud, monkeypatch, verdict):
     """Dial the cloud by way of a proxy; return what the proxy was asked."""
     asked = []
-    monkeypatch.setattr("landbridge_agent.dial._is_loopback", lambda name: False)
+    monkeypatch.setattr("landbridge_agent.proxies._is_loopback", lambda name: False)
 
     async def pipe(reader, writer):
         with contextlib.suppress(ConnectionError):

@@ -43,7 +43,7 @@ def test_a_switch_is_true_or_false():
 def test_names_ignore_case_and_unknown_ones_are_refused():
     assert find("IncomingConnections.Ports").name == PORTS
     with pytest.raises(InvalidSetting, match=r"proxy\.url"):
-        find("proxy.url")
+        find("proxy.uri")
 
 
 def test_defaults_allow_what_the_cloud_configures():

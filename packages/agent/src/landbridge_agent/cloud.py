@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from landbridge_agent.codes import AgentError
-from landbridge_agent.dial import Dialer, Proxy, Unreachable, Untrusted, split_https, trust
+from landbridge_agent.dial import Dialer, Proxy, ProxyRefused, Unreachable, Untrusted, split_https, trust
 from landbridge_agent.https import Client, Requests
 from landbridge_agent.machine import AgentConfig, Machine
 from landbridge_agent.version import AGENT_VERSION
@@ -92,6 +92,8 @@ def unreachable(error: Unreachable) -> AgentError:
             str(error),
             "Pass the cloud's CA with --ca-file FILE (its operator gets it with 'landbridge ca export').",
         )
+    if isinstance(error, ProxyRefused):
+        return AgentError(26, str(error), error.remedy)
     return AgentError(26, str(error), "Check --cloud, the network and HTTPS_PROXY, then try again.")
 
 

@@ -7,14 +7,15 @@ itself); a certificate is never trusted because it was seen first.
 from __future__ import annotations
 
 import asyncio
-import base64
-import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
 
+from landbridge_agent.proxies import NO_PROXY as NO_PROXY
+from landbridge_agent.proxies import Proxy as Proxy
+from landbridge_agent.proxies import proxy_from as proxy_from
 from landbridge_wire.upgrade import HandshakeError, build_head, head_length, parse_head
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -31,45 +32,12 @@ class Untrusted(Unreachable):
     """The control plane's certificate is not one that this machine trusts."""
 
 
-class Proxy(NamedTuple):
-    """An HTTP proxy for HTTPS, and the hosts that are reached without it."""
+class ProxyRefused(Unreachable):
+    """The proxy cannot be reached, or does not let us through; ``remedy`` says what to do."""
 
-    url: str
-    bypass: tuple[str, ...]
-
-    @property
-    def shown(self) -> str:
-        """The URL without credentials, for reports."""
-        scheme, separator, rest = self.url.rpartition("://")
-        return scheme + separator + rest.rpartition("@")[2]
-
-    def serves(self, host: str) -> bool:
-        """Whether ``host`` is reached through the proxy; loopback addresses never are."""
-        name = host.lower().strip("[]")
-        if not self.url or name == "localhost" or _is_loopback(name):
-            return False
-        for entry in self.bypass:
-            suffix = entry.lower().lstrip("*").lstrip(".")
-            if entry == "*" or name == suffix or name.endswith("." + suffix):
-                return False
-        return True
-
-
-NO_PROXY = Proxy("", ())
-
-
-def proxy_from(environment: Mapping[str, str]) -> Proxy:
-    """Return the proxy that HTTPS_PROXY and NO_PROXY name, in upper or lower case."""
-    url = environment.get("HTTPS_PROXY") or environment.get("https_proxy") or ""
-    bypass = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
-    return Proxy(url, tuple(entry.strip() for entry in bypass.split(",") if entry.strip()))
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    def __init__(self, text: str, remedy: str) -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 def trust(ca_file: str) -> ssl.SSLContext:
@@ -105,11 +73,11 @@ def split_https(url: str) -> SplitResult:
 
 
 class Dialer:
-    """Opens TLS connections with one trust and one proxy."""
+    """Opens TLS connections with one trust, and with the proxy that is current when one is opened."""
 
     def __init__(self, context: ssl.SSLContext, proxy: Proxy = NO_PROXY) -> None:
         self._context = context
-        self._proxy = proxy
+        self.proxy = proxy
 
     async def open(self, url: str, make: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         """Connect to the host of ``url`` and hand its TLS stream to ``make()``.
@@ -121,7 +89,7 @@ class Dialer:
         host, port = str(parts.hostname), parts.port or 443
         try:
             async with asyncio.timeout(DIAL_SECONDS):
-                if self._proxy.serves(host):
+                if self.proxy.serves(host):
                     return await self._through_proxy(host, port, make)
                 loop = asyncio.get_running_loop()
                 return await loop.create_connection(make, host, port, ssl=self._context)
@@ -133,16 +101,22 @@ class Dialer:
     ) -> tuple[asyncio.Transport, P]:
         """RFC 9110 section 9.3.6: CONNECT, then TLS within."""
         loop = asyncio.get_running_loop()
-        parts = urlsplit(self._proxy.url if "://" in self._proxy.url else f"http://{self._proxy.url}")
-        if parts.scheme != "http" or not parts.hostname:
-            raise Unreachable("HTTPS_PROXY must be an http:// URL, such as http://proxy.example:3128.")
-        plain, tunnel = await loop.create_connection(_Tunnel, parts.hostname, parts.port or 80)
+        proxy = self.proxy
+        plain, tunnel = await _dial_proxy(proxy)
         try:
-            plain.write(build_head(f"CONNECT {host}:{port} HTTP/1.1", _proxy_headers(parts, host, port)))
-            answer = parse_head(await tunnel.head)
-            if answer.status != 200:
-                where = f"{parts.hostname}:{parts.port or 80}"
-                raise Unreachable(f"The proxy {where} refused: {answer.status} {answer.reason}.")
+            target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            headers = [("Host", target), *proxy.headers]
+            plain.write(build_head(f"CONNECT {target} HTTP/1.1", headers))
+            try:
+                answer = parse_head(await tunnel.head)
+                status = answer.status
+            except (HandshakeError, EOFError, OSError) as error:
+                remedy = (
+                    "Check proxy.url: azcmagent config get proxy.url; what listens there may be no proxy."
+                )
+                raise ProxyRefused(f"The proxy {proxy.where} gave no answer: {error}.", remedy) from error
+            if status != 200:
+                raise _refused_by(proxy, target, status, answer.reason)
             protocol = make()
             transport = await loop.start_tls(plain, protocol, self._context, server_hostname=host)
         except BaseException:
@@ -152,6 +126,36 @@ class Dialer:
             raise Unreachable(f"{host}:{port} closed the connection during the TLS handshake.")
         protocol.connection_made(transport)
         return transport, protocol
+
+
+async def _dial_proxy(proxy: Proxy) -> tuple[asyncio.Transport, _Tunnel]:
+    loop = asyncio.get_running_loop()
+    try:
+        host, port = proxy.address
+    except ValueError as error:
+        remedy = "Set it: azcmagent config set proxy.url http://PROXY:PORT, or mend HTTPS_PROXY."
+        raise ProxyRefused(str(error), remedy) from None
+    try:
+        return await loop.create_connection(_Tunnel, host, port)
+    except OSError as error:
+        detail = f"the proxy of this machine: {_explain(proxy.where, error)}"
+        remedy = "Check proxy.url and HTTPS_PROXY, or clear it: azcmagent config clear proxy.url."
+        raise ProxyRefused(f"No connection through {detail}", remedy) from error
+
+
+def _refused_by(proxy: Proxy, target: str, status: int, reason: str) -> ProxyRefused:
+    """Return why, without the credentials."""
+    text = f"The proxy {proxy.where} refused to connect to {target}: {status} {reason[:80]}."
+    if status == 407:
+        remedy = (
+            "Its user name or password is missing or wrong: "
+            "azcmagent config set proxy.url http://USER:PASSWORD@PROXY:PORT."
+        )
+        return ProxyRefused(text, remedy)
+    remedy = (
+        "Ask whoever runs the proxy to allow it, or go past it: azcmagent config set proxy.bypass NAME --add."
+    )
+    return ProxyRefused(text, remedy)
 
 
 class _Tunnel(asyncio.Protocol):
@@ -176,14 +180,6 @@ class _Tunnel(asyncio.Protocol):
         """The proxy left."""
         if not self.head.done():
             self.head.set_exception(exc or EOFError("the proxy closed the connection"))
-
-
-def _proxy_headers(parts: SplitResult, host: str, port: int) -> list[tuple[str, str]]:
-    headers = [("Host", f"{host}:{port}")]
-    if parts.username:
-        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        headers.append(("Proxy-Authorization", "Basic " + base64.b64encode(secret).decode()))
-    return headers
 
 
 def _explain(where: str, error: Exception) -> Unreachable:

@@ -68,6 +68,16 @@ async def test_config_list_prints_the_originals_text(azcmagent):
         "Local Configuration Settings\n"
         "  incomingconnections.enabled (preview)                 : true\n"
         "  incomingconnections.ports (preview)                   : []\n"
+        "  connection.type                                       : default\n"
+        "  proxy.url                                             : \n"
+        "  proxy.bypass                                          : []\n"
+        "  extensions.allowlist                                  : []\n"
+        "  extensions.blocklist                                  : []\n"
+        "  extensions.enabled                                    : true\n"
+        "  guestconfiguration.enabled                            : true\n"
+        "  config.mode                                           : full\n"
+        "  guestconfiguration.agent.cpulimit                     : 5\n"
+        "  extensions.agent.cpulimit                             : 5\n"
     )
 
 
@@ -89,10 +99,10 @@ async def test_config_set_replaces_adds_and_removes(azcmagent):
 
 async def test_config_keeps_properties_that_it_does_not_know(azcmagent):
     azcmagent.paths.local_config.parent.mkdir(parents=True)
-    azcmagent.paths.local_config.write_text('{"proxy.url": "http://p:1"}')
+    azcmagent.paths.local_config.write_text('{"later.property": "http://p:1"}')
     await azcmagent("config", "set", "incomingconnections.enabled", "false")
     stored = json.loads(azcmagent.paths.local_config.read_text())
-    assert stored == {"proxy.url": "http://p:1", "incomingconnections.enabled": False}
+    assert stored == {"later.property": "http://p:1", "incomingconnections.enabled": False}
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.flags import Flag
 from landbridge_agent.cli.run import require_root
 from landbridge_agent.codes import AgentError
 from landbridge_agent.local_config import (
     PROPERTIES,
+    PROXY_URL,
     InvalidSetting,
     Property,
     Value,
-    change,
+    assign,
+    check_editable,
     find,
-    parse,
+    shown,
     text_of,
     value_of,
 )
@@ -54,7 +58,7 @@ def run(call: Call) -> int:
 def _list(call: Call, machine: Machine, settings: dict[str, object], words: list[str]) -> int:
     values = [(prop, value_of(settings, prop)) for prop in PROPERTIES.values()]
     if call.out.json:
-        rows = [{"key": prop.name, "value": value} for prop, value in values]
+        rows = [{"key": prop.name, "value": shown(value)} for prop, value in values]
         call.out.object({"localsettings": rows})
         return 0
     call.out.print("Local Configuration Settings")
@@ -67,7 +71,7 @@ def _get(call: Call, machine: Machine, settings: dict[str, object], words: list[
     prop = find(words[0])
     value = value_of(settings, prop)
     if call.out.json:
-        call.out.object({"key": prop.name, "value": value})
+        call.out.object({"key": prop.name, "value": shown(value)})
     else:
         call.out.print(text_of(value))
     return 0
@@ -76,20 +80,22 @@ def _get(call: Call, machine: Machine, settings: dict[str, object], words: list[
 def _info(call: Call, machine: Machine, settings: dict[str, object], words: list[str]) -> int:
     chosen = [find(words[0])] if words else list(PROPERTIES.values())
     if call.out.json:
-        rows = [{"key": one.name, "default": one.default, "description": one.meaning} for one in chosen]
+        rows = [
+            {"key": one.name, "type": one.type, "default": one.default, "description": one.meaning}
+            for one in chosen
+        ]
         call.out.object({"properties": rows})
         return 0
     for one in chosen:
-        call.out.print(f"{one.label}\n  {one.meaning}\n  Default: {text_of(one.default)}")
+        call.out.print(f"{one.label}\n  {one.meaning}\n  Type: {one.type}\n  Default: {text_of(one.default)}")
     return 0
 
 
 def _set(call: Call, machine: Machine, settings: dict[str, object], words: list[str]) -> int:
     prop = find(words[0])
-    new = parse(prop, words[1])
-    add, remove = call.values.on("add"), call.values.on("remove")
-    if add or remove:
-        new = change(value_of(settings, prop), new, add=add, remove=remove)
+    # A password on the command line can be read by everybody for as long as the command runs.
+    text = sys.stdin.readline().strip() if prop.name == PROXY_URL and words[1] == "-" else words[1]
+    new = assign(settings, prop, text, add=call.values.on("add"), remove=call.values.on("remove"))
     _save(call, machine, {**settings, prop.name: new})
     _done(call, prop, new, f"Config property {prop.name} set to value {_shown(new)}")
     return 0
@@ -97,6 +103,7 @@ def _set(call: Call, machine: Machine, settings: dict[str, object], words: list[
 
 def _clear(call: Call, machine: Machine, settings: dict[str, object], words: list[str]) -> int:
     prop = find(words[0])
+    check_editable(settings, prop)
     _save(call, machine, {name: value for name, value in settings.items() if name != prop.name})
     _done(
         call,
@@ -108,7 +115,7 @@ def _clear(call: Call, machine: Machine, settings: dict[str, object], words: lis
 
 
 def _shown(value: Value) -> str:
-    return text_of(value).strip("[]") or "[]"
+    return text_of(value).strip("[]") if value else text_of(value)
 
 
 def _save(call: Call, machine: Machine, settings: dict[str, object]) -> None:
@@ -127,7 +134,7 @@ def _done(call: Call, prop: Property, value: Value, text: str) -> None:
         call.out.debug(str(error))
         live = False
     if call.out.json:
-        call.out.object({"key": prop.name, "value": value, "appliedByService": live})
+        call.out.object({"key": prop.name, "value": shown(value), "appliedByService": live})
     else:
         call.out.print(text)
 
