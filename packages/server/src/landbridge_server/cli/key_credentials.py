@@ -51,7 +51,7 @@ def run(connection: Connection, options: argparse.Namespace, now: float) -> Rows
     """
     app = directory.service_principal(connection, options.name)
     if options.action == LIST:
-        return [_row(one) for one in key_credentials.certificates_of(connection, app.object_id)]
+        return [_row(one) for one in key_credentials.certificates_of(connection, app)]
     if options.action == REMOVE:
         return [_row(key_credentials.remove(connection, app, options.thumbprint))]
     try:

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "image": ("image", "set and show the aliases of VM images"),
     "sp": ("service_principal", "create, list, reset and delete service principals"),
     "user": ("user", "create users and reset their passwords"),
+    "directory-role": ("directory_role", "give and take roles of the directory"),
     "tenant": ("tenant", "create tenants"),
     "subscription": ("subscription", "create subscriptions"),
     "ssh-config": ("ssh_config", "print an OpenSSH configuration for connected machines"),

@@ -20,7 +20,7 @@ from landbridge_server.cli.arguments import (
 )
 from landbridge_server.identity import directory
 from landbridge_server.identity.tenancy import home_tenant
-from landbridge_server.store import role_assignments, subscriptions, tenants
+from landbridge_server.store import applications, role_assignments, subscriptions, tenants
 from landbridge_server.store.database import Connection
 from landbridge_wire import arm_id
 
@@ -150,5 +150,8 @@ def _reset(connection: Connection, options: argparse.Namespace, now: float) -> R
 def _delete(connection: Connection, options: argparse.Namespace, now: float) -> Rows:
     found = directory.service_principal(connection, options.name)
     role_assignments.remove_of_principal(connection, found.object_id)
+    application = applications.by_app_id(connection, found.app_id or "")
+    if application is not None:
+        directory.delete_application(connection, application)
     directory.delete_principal(connection, found.object_id)
     return [{"displayName": found.display_name, "deleted": found.object_id}]

@@ -101,7 +101,7 @@ def _credential(
     leaf = _leaf(unverified_header["x5c"]) if "x5c" in unverified_header else b""
     if not named and not leaf:
         raise refused("Its header names no certificate: it needs 'x5t', 'x5t#S256' or 'x5c'.")
-    for credential in key_credentials.certificates_of(connection, app.object_id):
+    for credential in key_credentials.certificates_of(connection, app):
         certificate = key_credentials.certificate_of(credential)
         known = key_credentials.thumbprints(certificate)
         same = all(hmac.compare_digest(known[name], text) for name, text in named.items())

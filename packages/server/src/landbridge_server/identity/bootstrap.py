@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from landbridge_server.identity import directory
+from landbridge_server.identity import directory, directory_roles
 from landbridge_server.identity.passwords import new_secret
 from landbridge_server.identity.tenancy import RESERVED
 from landbridge_server.store import tenants
@@ -42,6 +42,8 @@ class FirstStart:
 def first_start(connection: Connection, now: float, domain: str = "") -> FirstStart | None:
     """Create tenant, administrator and service principal, unless there is a tenant already.
 
+    Both are Global Administrators of the directory.
+
     Chooses the id of the first subscription; its row and the role assignments are made by
     the caller, in the same transaction: half a first start must not stay.
 
@@ -59,6 +61,9 @@ def first_start(connection: Connection, now: float, domain: str = "") -> FirstSt
     object_id, client_id, secret = directory.create_service_principal(
         connection, tenant.tenant_id, ADMINISTRATOR, now
     )
+    for one in (user.object_id, object_id):
+        holder = directory_roles.holder(connection, one)
+        directory_roles.assign(connection, holder, directory_roles.GLOBAL_ADMINISTRATOR, now)
     return FirstStart(
         tenant_id=tenant.tenant_id,
         subscription_id=str(uuid.uuid4()),

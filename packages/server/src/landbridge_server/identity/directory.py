@@ -1,7 +1,8 @@
-"""Changes to the directory: users, service principals and managed identities.
+"""Changes to the directory: users, applications, service principals and managed identities.
 
-Every function works on an open connection; the transaction is the caller's. Role
-assignments are not touched here.
+A service principal is an instance of an application: the two have the same application id, and
+credentials of either let it sign in. Every function works on an open connection; the transaction
+is the caller's. Role assignments are not touched here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import re
 import uuid
 
 from landbridge_server.identity.passwords import hash_password, hash_secret, new_secret
-from landbridge_server.store import principals, sign_in, tenants
+from landbridge_server.store import applications, principals, sign_in, tenants
+from landbridge_server.store.applications import Application
 from landbridge_server.store.database import Connection
 from landbridge_server.store.principals import (
     MANAGED_IDENTITY,
@@ -21,6 +23,7 @@ from landbridge_server.store.principals import (
     Credential,
     Principal,
 )
+from landbridge_server.store.tenants import Tenant
 
 SECRET_DAYS = 365
 DAY = 86400.0
@@ -39,15 +42,24 @@ def is_label(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None
 
 
-def _principal(tenant_id: str, kind: str, display_name: str, now: float) -> Principal:
+def checked_name(display_name: str) -> str:
+    """Return a display name without blanks around it.
+
+    Raises:
+        DirectoryError: it is empty, too long or not printable.
+    """
     name = display_name.strip()
     if not name or len(name) > _NAME_LIMIT or not name.isprintable():
         raise DirectoryError(f"A display name has 1 to {_NAME_LIMIT} printable characters.")
+    return name
+
+
+def _principal(tenant_id: str, kind: str, display_name: str, now: float) -> Principal:
     return Principal(
         object_id=str(uuid.uuid4()),
         tenant_id=tenant_id,
         kind=kind,
-        display_name=name,
+        display_name=checked_name(display_name),
         user_name_key=None,
         user_name=None,
         app_id=None,
@@ -90,17 +102,44 @@ def create_user(
     home = tenants.named(connection, tenant)
     if home is None:
         raise DirectoryError(f"There is no tenant '{tenant}'. 'landbridge tenant create' makes one.")
+    check_user_name(connection, home, user_name)
+    return add_user(connection, home, user_name, display_name or user_name, hash_password(password), now)
+
+
+class TakenName(DirectoryError):
+    """Somebody else has this user name."""
+
+
+class ForeignDomain(DirectoryError):
+    """The user name is not of the tenant's domain."""
+
+
+def check_user_name(connection: Connection, home: Tenant, user_name: str) -> None:
+    """Return if a tenant may have a user of this name.
+
+    Raises:
+        DirectoryError: the name is malformed; ForeignDomain, TakenName.
+    """
     if not _USER_NAME.fullmatch(user_name):
         raise DirectoryError(f"'{user_name}' is not a user name such as 'anna@{home.default_domain}'.")
     if user_name.rpartition("@")[2].lower() != home.default_domain.lower():
-        raise DirectoryError(f"'{user_name}' must end in '@{home.default_domain}', the domain of the tenant.")
+        raise ForeignDomain(f"'{user_name}' must end in '@{home.default_domain}', the domain of the tenant.")
     if principals.by_user_name(connection, user_name) is not None:
-        raise DirectoryError(f"There is a user '{user_name}' already.")
-    user = _principal(home.tenant_id, USER, display_name or user_name, now)._replace(
+        raise TakenName(f"There is a user '{user_name}' already.")
+
+
+def add_user(
+    connection: Connection, home: Tenant, user_name: str, display_name: str, verifier: str, now: float
+) -> Principal:
+    """Create a user whose name was checked; ``verifier`` is the hash of the password.
+
+    Raises:
+        DirectoryError: the display name cannot be used.
+    """
+    user = _principal(home.tenant_id, USER, display_name, now)._replace(
         user_name=user_name, user_name_key=user_name.lower()
     )
     principals.add(connection, user)
-    verifier = hash_password(password)
     principals.add_credential(connection, _credential(user.object_id, PASSWORD, verifier, now, None))
     return user
 
@@ -117,12 +156,46 @@ def reset_password(connection: Connection, user_name: str, password: str, now: f
     user = principals.by_user_name(connection, user_name)
     if user is None:
         raise DirectoryError(f"There is no user '{user_name}'.")
-    verifier = hash_password(password)
+    set_password(connection, user, hash_password(password), now)
+    return user
+
+
+def set_password(connection: Connection, user: Principal, verifier: str, now: float) -> None:
+    """Replace a user's password by the one of this hash; refresh tokens and waiting sign-ins end."""
     principals.remove_credentials(connection, user.object_id, PASSWORD)
     principals.add_credential(connection, _credential(user.object_id, PASSWORD, verifier, now, None))
     sign_in.revoke_all(connection, user.object_id, now)
     sign_in.end_waiting(connection, user.object_id)
-    return user
+
+
+def create_application(
+    connection: Connection, tenant_id: str, display_name: str, now: float, document: str = "{}"
+) -> Application:
+    """Create an application, which nobody can sign in as before it has a service principal.
+
+    Raises:
+        DirectoryError: the display name cannot be used.
+    """
+    name = checked_name(display_name)
+    made = Application(
+        object_id=str(uuid.uuid4()),
+        tenant_id=tenant_id,
+        app_id=str(uuid.uuid4()),
+        display_name=name,
+        name_key=name.lower(),
+        document=document,
+        created_at=now,
+    )
+    applications.add(connection, made)
+    return made
+
+
+def instantiate(connection: Connection, application: Application, now: float) -> Principal:
+    """Create the service principal of an application that has none."""
+    made = _principal(application.tenant_id, SERVICE_PRINCIPAL, application.display_name, now)
+    made = made._replace(app_id=application.app_id)
+    principals.add(connection, made)
+    return made
 
 
 def create_service_principal(
@@ -133,7 +206,7 @@ def create_service_principal(
     secret: str | None = None,
     days: float = SECRET_DAYS,
 ) -> tuple[str, str, str]:
-    """Create a service principal with a secret; return object id, application id and secret.
+    """Create application and service principal with a secret; return object id, application id, secret.
 
     The secret is not kept: this is the only time it is known. It must be machine-made,
     because it is stored under a fast hash.
@@ -144,8 +217,7 @@ def create_service_principal(
     if secret is not None and len(secret) < 32:
         raise DirectoryError("A secret is machine-made and has at least 32 characters.")
     chosen = secret or new_secret()
-    app = _principal(tenant_id, SERVICE_PRINCIPAL, display_name, now)._replace(app_id=str(uuid.uuid4()))
-    principals.add(connection, app)
+    app = instantiate(connection, create_application(connection, tenant_id, display_name, now), now)
     principals.add_credential(
         connection, _credential(app.object_id, SECRET, hash_secret(chosen), now, now + days * DAY)
     )
@@ -174,7 +246,7 @@ def service_principal(connection: Connection, name: str, tenant_id: str | None =
 
 
 def reset_secret(connection: Connection, object_id: str, now: float, days: float = SECRET_DAYS) -> str:
-    """Replace all secrets of a service principal by a new one, and return it.
+    """Replace all secrets of a service principal and its application by a new one, and return it.
 
     Raises:
         DirectoryError: there is no such service principal.
@@ -183,7 +255,7 @@ def reset_secret(connection: Connection, object_id: str, now: float, days: float
     if found is None or found.kind != SERVICE_PRINCIPAL:
         raise DirectoryError(f"There is no service principal '{object_id}'.")
     secret = new_secret()
-    principals.remove_credentials(connection, object_id, SECRET)
+    applications.remove_credentials_for(connection, found, SECRET)
     principals.add_credential(
         connection, _credential(object_id, SECRET, hash_secret(secret), now, now + days * DAY)
     )
@@ -225,5 +297,17 @@ def set_enabled(connection: Connection, object_id: str, enabled: bool, now: floa
 
 
 def delete_principal(connection: Connection, object_id: str) -> None:
-    """Remove a principal and everything that it could sign in with. Safe to run again."""
+    """Remove a principal and everything that it could sign in with. Safe to run again.
+
+    The application of a service principal stays, as in Microsoft Entra.
+    """
     principals.remove(connection, object_id)
+
+
+def delete_application(connection: Connection, application: Application) -> str | None:
+    """Remove an application with its service principal; return the object id of the latter."""
+    instance = principals.by_app_id(connection, application.app_id)
+    if instance is not None:
+        principals.remove(connection, instance.object_id)
+    applications.remove(connection, application)
+    return instance.object_id if instance is not None else None

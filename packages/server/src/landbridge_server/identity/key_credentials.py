@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from landbridge_server.identity.directory import DirectoryError
-from landbridge_server.store import principals
+from landbridge_server.store import applications, principals
 from landbridge_server.store.database import Connection
 from landbridge_server.store.principals import CERTIFICATE, SERVICE_PRINCIPAL, Credential, Principal
 
@@ -79,32 +79,40 @@ def add(connection: Connection, app: Principal, certificate: x509.Certificate, n
     """
     if app.kind != SERVICE_PRINCIPAL:
         raise DirectoryError(f"'{app.display_name}' is not a service principal.")
-    known = certificates_of(connection, app.object_id)
-    thumbprint = thumbprints(certificate)["x5t#S256"]
-    if thumbprint in {one.thumbprint for one in known}:
+    known = certificates_of(connection, app)
+    made = credential(app.object_id, certificate, now)
+    if made.thumbprint in {one.thumbprint for one in known}:
         raise DirectoryError(f"'{app.display_name}' has this certificate already.")
     if len(known) >= PER_APPLICATION:
         raise DirectoryError(f"'{app.display_name}' has {PER_APPLICATION} certificates: remove one first.")
+    principals.add_credential(connection, made)
+    return made
+
+
+def credential(object_id: str, certificate: x509.Certificate, now: float) -> Credential:
+    """Return what is kept of a certificate of a service principal or application; it is not added.
+
+    Raises:
+        DirectoryError: the certificate has ended.
+    """
     ends = certificate.not_valid_after_utc.timestamp()
     if now >= ends:
         raise DirectoryError("The certificate has ended: make a new one.")
-    credential = Credential(
+    return Credential(
         credential_id=str(uuid.uuid4()),
-        object_id=app.object_id,
+        object_id=object_id,
         kind=CERTIFICATE,
         verifier=certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        thumbprint=thumbprint,
+        thumbprint=thumbprints(certificate)["x5t#S256"],
         not_before=certificate.not_valid_before_utc.timestamp(),
         expires_at=ends,
         created_at=now,
     )
-    principals.add_credential(connection, credential)
-    return credential
 
 
-def certificates_of(connection: Connection, object_id: str) -> list[Credential]:
-    """Return the certificates of a service principal, those that have ended included."""
-    return principals.credentials_of(connection, object_id, CERTIFICATE)
+def certificates_of(connection: Connection, app: Principal) -> list[Credential]:
+    """Return the certificates of a service principal and its application, ended ones included."""
+    return applications.credentials_for(connection, app, CERTIFICATE)
 
 
 def sha1_hex(credential: Credential) -> str:
@@ -119,7 +127,7 @@ def remove(connection: Connection, app: Principal, name: str) -> Credential:
         DirectoryError: the service principal has no such certificate.
     """
     wanted = name.replace(":", "").strip()
-    for one in certificates_of(connection, app.object_id):
+    for one in certificates_of(connection, app):
         if wanted.upper() == sha1_hex(one) or wanted in (one.thumbprint, one.credential_id):
             principals.remove_credential(connection, one.credential_id)
             return one

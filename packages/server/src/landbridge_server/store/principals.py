@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import (
@@ -46,6 +46,9 @@ _CREDENTIALS = Prepared(
     select(credentials).where(
         credentials.c.object_id == bindparam("key"), credentials.c.kind == bindparam("wanted")
     )
+)
+_DETAILS = Prepared(
+    select(principal_details.c.document).where(principal_details.c.object_id == bindparam("key"))
 )
 _ADD = Prepared(principals.insert())
 _REMOVE = [
@@ -153,6 +156,29 @@ def of_kind(connection: Connection, kind: str, tenant_id: str | None = None) -> 
         query = query.where(principals.c.tenant_id == tenant_id)
     rows = connection.execute(query.order_by(principals.c.display_name, principals.c.object_id))
     return [Principal(*row) for row in rows]
+
+
+def change(connection: Connection, principal: Principal) -> None:
+    """Write the names and the state of a principal that is there again, as they are now.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: another one has its user name.
+    """
+    values = principal._asdict() | {"name_key": principal.display_name.lower()}
+    connection.execute(update(principals).where(principals.c.object_id == principal.object_id).values(values))
+
+
+def details(connection: Connection, object_id: str) -> str:
+    """Return, as a JSON object, what is kept of a principal besides its columns."""
+    row = _DETAILS.first(connection, {"key": object_id})
+    return str(row[0]) if row is not None else "{}"
+
+
+def set_details(connection: Connection, object_id: str, document: str) -> None:
+    """Replace what ``details`` returns."""
+    connection.execute(delete(principal_details).where(principal_details.c.object_id == object_id))
+    if document != "{}":
+        connection.execute(insert(principal_details), {"object_id": object_id, "document": document})
 
 
 def set_enabled(connection: Connection, object_id: str, enabled: bool) -> None:

@@ -1,0 +1,102 @@
+"""Lists of users, service principals, groups and applications: of one tenant, by name, in pages.
+
+A page begins after the place of the last object of the page before: its lower-case display
+name and its object id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
+
+from landbridge_server.store.applications import Application
+from landbridge_server.store.conditions import Condition, sql
+from landbridge_server.store.groups import Group
+from landbridge_server.store.principals import COLUMNS, Principal, from_row
+from landbridge_server.store.schema import applications, groups, principals
+
+Place = tuple[str, str]
+"""A lower-case display name and an object id."""
+
+START: Place = ("", "")
+
+
+def _rows(
+    connection: Connection,
+    columns: Sequence[ColumnElement[Any]],
+    table: Table,
+    conditions: Sequence[ColumnElement[bool]],
+    after: Place,
+    limit: int,
+) -> list[Any]:
+    place = tuple_(table.c.name_key, table.c.object_id)
+    statement = (
+        select(*columns)
+        .where(*conditions, place > tuple_(*after))
+        .order_by(table.c.name_key, table.c.object_id)
+        .limit(limit)
+    )
+    return list(connection.execute(statement))
+
+
+def principals_page(
+    connection: Connection,
+    tenant_id: str,
+    kinds: Sequence[str],
+    condition: Condition,
+    after: Place,
+    limit: int,
+) -> list[Principal]:
+    """Return up to ``limit`` principals of some kinds, in order, those after a place."""
+    found: list[Principal] = []
+    for kind in kinds:  # each kind is a walk along the index
+        own = (principals.c.tenant_id == tenant_id, principals.c.kind == kind, sql(principals, condition))
+        found += [from_row(row) for row in _rows(connection, COLUMNS, principals, own, after, limit)]
+    return sorted(found, key=lambda one: (one.display_name.lower(), one.object_id))[:limit]
+
+
+def groups_page(
+    connection: Connection, tenant_id: str, condition: Condition, after: Place, limit: int
+) -> list[Group]:
+    """Return up to ``limit`` groups, in order, those after a place."""
+    own = (groups.c.tenant_id == tenant_id, sql(groups, condition))
+    return [Group(*row) for row in _rows(connection, tuple(groups.c), groups, own, after, limit)]
+
+
+def applications_page(
+    connection: Connection, tenant_id: str, condition: Condition, after: Place, limit: int
+) -> list[Application]:
+    """Return up to ``limit`` applications, in order, those after a place."""
+    own = (applications.c.tenant_id == tenant_id, sql(applications, condition))
+    columns = tuple(applications.c)
+    return [Application(*row) for row in _rows(connection, columns, applications, own, after, limit)]
+
+
+def count_principals(
+    connection: Connection, tenant_id: str, kinds: Sequence[str], condition: Condition
+) -> int:
+    """Count the principals of some kinds for which a condition holds."""
+    return _count(connection, principals, tenant_id, condition, principals.c.kind.in_(list(kinds)))
+
+
+def count_groups(connection: Connection, tenant_id: str, condition: Condition) -> int:
+    """Count the groups for which a condition holds."""
+    return _count(connection, groups, tenant_id, condition)
+
+
+def count_applications(connection: Connection, tenant_id: str, condition: Condition) -> int:
+    """Count the applications for which a condition holds."""
+    return _count(connection, applications, tenant_id, condition)
+
+
+def _count(
+    connection: Connection,
+    table: Table,
+    tenant_id: str,
+    condition: Condition,
+    *more: ColumnElement[bool],
+) -> int:
+    own = (table.c.tenant_id == tenant_id, sql(table, condition), *more)
+    return connection.execute(select(func.count()).select_from(table).where(*own)).scalar() or 0
