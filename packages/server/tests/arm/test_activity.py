@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landbridge_server.arm import activity
-from landbridge_server.arm.activity import About, Activity, about
+from landbridge_server.arm.activity import Activity
 from landbridge_server.arm.call import Call
+from landbridge_server.arm.event_documents import About, about
 from landbridge_server.identity.caller import Caller
 from landbridge_server.store.events import Event
 from landbridge_wire.errors import ArmError
@@ -135,4 +136,8 @@ def test_memory_is_bounded_and_the_oldest_go(monkeypatch):
     noted = Activity(lambda: 0.0)
     for number in range(5):
         noted.note(call(path=f"{MACHINE}{number}"), 200)
-    assert [one.resource_key[-1] for one in noted.take(10)] == ["2", "3", "4"]
+    *kept, told = noted.take(10)
+    assert [one.resource_key[-1] for one in kept] == ["2", "3", "4"]
+    assert json.loads(told.document)["operationName"]["value"] == activity.LOST
+    assert "2 events" in json.loads(told.document)["properties"]["statusMessage"]
+    assert noted.take(10) == []

@@ -53,7 +53,11 @@ async def test_an_accepted_write_is_an_event(arm, cloud, log):
     assert event["caller"] == cloud.admin["clientId"]
     assert event["status"]["value"] == "Succeeded"
     assert event["subStatus"]["value"] == "OK"
-    assert event["httpRequest"] == {"clientRequestId": "client-1", "method": "PUT"}
+    assert event["httpRequest"] == {
+        "clientRequestId": "client-1",
+        "clientIpAddress": "127.0.0.1",
+        "method": "PUT",
+    }
     assert event["resourceId"] == resource
     assert (event["resourceGroupName"], event["level"]) == ("demo", "Informational")
     assert event["properties"]["serviceRequestId"] == made.headers["x-ms-request-id"]
@@ -209,7 +213,11 @@ async def test_the_tenants_own_log_and_the_categories(arm, cloud, log):
         assert event["operationName"]["value"] == "Microsoft.Authorization/roleAssignments/write"
         assert "subscriptionId" not in event
     categories = await arm("GET", "/providers/Microsoft.Insights/eventcategories", version="2015-04-01")
-    assert [one["value"] for one in categories.json()["value"]] == ["Administrative"]
+    assert [one["value"] for one in categories.json()["value"]] == [
+        "Administrative",
+        "Directory",
+        "SignIn",
+    ]
 
 
 async def test_events_that_the_store_could_not_take_are_written_later(arm, cloud, log, monkeypatch):
@@ -226,12 +234,14 @@ async def test_events_that_the_store_could_not_take_are_written_later(arm, cloud
     assert (await shown(log))[0]["resourceId"].endswith("web1")
 
 
-async def test_old_events_go_and_so_do_too_many(arm, cloud, log):
+async def test_old_events_go_and_so_do_too_many(arm, cloud, log, monkeypatch):
     cloud.clock.advance(1)
     await arm.machine()
     assert len(await shown(log)) == 2
-    with cloud.plane.db.writing() as connection:
-        events.prune(connection, 0, 1)
+    monkeypatch.setattr(flush_activity, "MOST", 1)
+    cloud.clock.advance(flush_activity.PRUNE_SECONDS)
+    await cloud.plane.settle()
+    arm.tokens.clear()
     (left,) = await shown(log)
     assert left["resourceId"].endswith("web1")
     cloud.clock.advance(flush_activity.KEPT + 1)

@@ -56,6 +56,7 @@ async def listening(
             finally:
                 for one in running:
                     one.cancel()
+        plane.activity.conclude()
         await plane.settle()
 
 

@@ -122,7 +122,14 @@ class Batch:
                 if name.lower() in _HEADERS and isinstance(value, str)
             }
         return Call(
-            method.upper(), path, query, headers, outer.caller, read_body, request_id=outer.request_id
+            method.upper(),
+            path,
+            query,
+            headers,
+            outer.caller,
+            read_body,
+            request_id=outer.request_id,
+            address=outer.address,
         )
 
     def _place(self, unverified_url: object) -> tuple[str, Mapping[str, str]]:

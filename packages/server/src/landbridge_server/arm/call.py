@@ -27,7 +27,7 @@ encode = msgspec.json.encode
 
 @dataclass
 class Call:
-    """A request. ``query`` has lower-case names; ``headers`` too."""
+    """A request. ``query`` has lower-case names; ``headers`` too. ``address`` is the peer's."""
 
     method: str
     path: str
@@ -37,6 +37,7 @@ class Call:
     read_body: Callable[[], Awaitable[bytes]]
     names: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
+    address: str = ""
 
     @property
     def api_version(self) -> str:

@@ -72,19 +72,18 @@ class Dispatch:
         self._resolve = lru_cache(maxsize=8192)(self._resolved)
 
     async def answer(self, call: Call) -> Answer:
-        """Answer one request; what was written, or was not to be, goes to the activity log.
+        """Answer one request; what was written, or refused, goes to the activity log.
 
         Raises:
             ArmError: refused.
         """
-        if call.method in READING:
-            return await self._answered(call)
         try:
             answered = await self._answered(call)
         except ArmError as error:
             self.activity.note(call, error.status, error)
             raise
-        self.activity.note(call, answered.status)
+        if call.method not in READING:
+            self.activity.note(call, answered.status)
         return answered
 
     async def _answered(self, call: Call) -> Answer:
@@ -126,7 +125,7 @@ class Dispatch:
 
     def _resolved(self, path: str, is_action: bool) -> tuple[Reference, str]:
         found, action = parsed(path), ""
-        if is_action and found.collection:
+        if is_action and found.collection and not self._is_posted_to(found.type):
             action = found.collection
             found = parsed(path.rstrip("/").rpartition("/")[0])
         if action and found.namespace and not found.segments:
@@ -134,6 +133,10 @@ class Dispatch:
         if not found.segments and not found.collection:
             raise ArmError("NotFound", f"There is nothing at '{path[:200]}'.")
         return resolve(found, self.registry, ""), action
+
+    def _is_posted_to(self, full_type: str) -> bool:
+        kind = self.registry.find(full_type)
+        return isinstance(kind, ServedType) and "POST" in kind.verbs
 
     def _reference(self, call: Call) -> tuple[Reference, str]:
         try:
@@ -226,10 +229,13 @@ class Dispatch:
             locks.check_write(connection, reference.id.text)
 
     async def _served(self, call: Call, kind: ServedType, reference: Reference) -> Answer:
-        if call.method not in kind.verbs or (reference.id.collection and call.method != "GET"):
+        is_whole = bool(reference.id.collection)
+        fits = call.method in ("GET", "POST") if is_whole else call.method != "POST"
+        if call.method not in kind.verbs or not fits:
             raise refusals.method_refused(call.method, kind.full_type)
-        scope = (reference.parent or "/") if reference.id.collection else reference.id.text
-        self.access.require(call.caller, kind.action(_VERBS[call.method]), scope)
+        if not kind.asks_itself:
+            scope = (reference.parent or "/") if is_whole else reference.id.text
+            self.access.require(call.caller, kind.action(_VERBS[call.method]), scope)
         return await kind.handle(call, reference)
 
     def _operations(self, call: Call, namespace: str) -> Answer:

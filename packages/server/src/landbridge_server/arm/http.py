@@ -80,6 +80,7 @@ def _call(request: Request) -> Call:
         caller=request.state.caller,
         read_body=request.body,
         request_id=request.scope["landbridge.request_id"],
+        address=(request.scope.get("client") or ("",))[0],
     )
 
 

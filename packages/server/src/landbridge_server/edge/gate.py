@@ -5,7 +5,8 @@ Steps, in this order:
 2. the declared size of the body is within the row's bound, else 413, before it is read;
 3. a ``Bearer`` row needs a token that verifies, else 401, before the body is read and again
    once it is there; the caller goes into ``request.state.caller``;
-4. the function runs; what it refuses becomes the answer in its own protocol's words;
+4. the function runs; what it refuses becomes the answer in its own protocol's words; 401 and
+   403 are noted in the activity log;
 5. a ``Bearer`` row's answer is withheld unless the authorization gate was asked.
 """
 
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from landbridge_server.arm import access
+from landbridge_server.arm.activity import Activity
 from landbridge_server.edge import answers
 from landbridge_server.edge.head import Asked
 from landbridge_server.edge.log import log_failure
@@ -55,10 +57,13 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 class Gate:
     """One path of the table as an ASGI application."""
 
-    def __init__(self, methods: Mapping[str, Endpoint], authenticator: Authenticator) -> None:
-        """Guard the endpoints of one path."""
+    def __init__(
+        self, methods: Mapping[str, Endpoint], authenticator: Authenticator, activity: Activity
+    ) -> None:
+        """Guard the endpoints of one path; ``activity`` hears whom they refuse."""
         self.methods = methods
         self.authenticator = authenticator
+        self.activity = activity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -81,6 +86,8 @@ class Gate:
                 return await self._authorized(request, endpoint, endpoint.access)
             return await endpoint.handler(request)
         except ArmError as error:
+            if error.status == 401 or (error.status == 403 and not endpoint.notes):
+                self._note(request, error)
             request.scope["landbridge.error"] = f"{error.code}: {error.internal or error.message}"
             return answers.arm_error(error)
         except ClientDisconnect:
@@ -91,6 +98,17 @@ class Gate:
         except Exception as error:
             log_failure(request.scope, error)
             return answers.arm_error(answers.INTERNAL)
+
+    def _note(self, request: Request, error: ArmError) -> None:
+        self.activity.refused(
+            error,
+            request.method,
+            request.scope["landbridge.path"],
+            getattr(request.state, "caller", None),
+            request.client.host if request.client else "",
+            request.headers,
+            request.scope["landbridge.request_id"],
+        )
 
     def _caller(self, request: Request, bearer: Bearer) -> Caller:
         caller = self.authenticator.caller(request.headers.get("authorization", ""), bearer.audiences)

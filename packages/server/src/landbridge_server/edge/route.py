@@ -36,12 +36,16 @@ Access = Public | Bearer
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One method of one path. ``body_limit`` bounds the request body in bytes."""
+    """One method of one path. ``body_limit`` bounds the request body in bytes.
+
+    ``notes``: the handler itself notes in the activity log whom it refuses with 403.
+    """
 
     handler: Handler
     access: Access
     body_limit: int = 4 * 1024 * 1024
     no_store: bool = False
+    notes: bool = False
 
 
 Table = dict[str, dict[str, Endpoint]]

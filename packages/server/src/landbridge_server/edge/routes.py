@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from landbridge_server.arm.activity import Activity
 from landbridge_server.arm.http import ArmHttp, CloudMetadataHttp
 from landbridge_server.config import Endpoints
 from landbridge_server.edge import answers
@@ -42,6 +43,7 @@ class Parts(Protocol):
     portal: PortalHttp
     endpoints: Endpoints
     authenticator: Authenticator
+    activity: Activity
 
 
 def table(parts: Parts) -> Table:
@@ -49,7 +51,7 @@ def table(parts: Parts) -> Table:
     arm = Bearer(parts.endpoints.audiences)
     machine = Bearer(frozenset({agent_api.AUDIENCE}), machines_only=True)
     resources = {
-        method: Endpoint(parts.arm.handle, arm)
+        method: Endpoint(parts.arm.handle, arm, notes=True)
         for method in ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
     }
     rows: Table = {
@@ -131,7 +133,9 @@ class _NothingHere:
         own = names.portal != names.resource_manager
         self.portal_host = (urlsplit(names.portal).hostname or "") if own else ""
         self.start = Gate(
-            {"GET": Endpoint(parts.portal.start, Public("the next steps"))}, parts.authenticator
+            {"GET": Endpoint(parts.portal.start, Public("the next steps"))},
+            parts.authenticator,
+            parts.activity,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +150,9 @@ class _Routing:
     """Finds the row of a path: the prefixes that end in ``{rest:path}`` first, then Starlette's order."""
 
     def __init__(self, parts: Parts) -> None:
-        rows = {path: Gate(methods, parts.authenticator) for path, methods in table(parts).items()}
+        rows = {
+            path: Gate(methods, parts.authenticator, parts.activity) for path, methods in table(parts).items()
+        }
         self.prefixes = {
             path.removesuffix(REST)[1:]: gate for path, gate in rows.items() if path.endswith(REST)
         }

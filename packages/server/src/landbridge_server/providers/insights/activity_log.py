@@ -15,6 +15,7 @@ from landbridge_server.arm import paging, refusals
 from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.call import Answer, Call, answer, encode
 from landbridge_server.arm.dispatch import Routes
+from landbridge_server.arm.event_documents import CATEGORIES
 from landbridge_server.providers.insights import event_filter
 from landbridge_server.providers.insights.event_filter import EventFilter
 from landbridge_server.store import events
@@ -49,7 +50,7 @@ class ActivityLog:
     async def categories(self, call: Call) -> Answer:
         """List the categories of events that there are; the same for everybody."""
         decided()
-        return answer({"value": [{"value": "Administrative", "localizedValue": "Administrative"}]})
+        return answer({"value": [{"value": name, "localizedValue": name} for name in CATEGORIES]})
 
     async def everything(self, call: Call) -> Answer:
         """List events of a subscription, or those of the tenant that belong to none."""

@@ -36,7 +36,8 @@ work = Table(
     Index("work_by_target", "target_key"),
 )
 
-# The activity log: who changed what, and how it ended. Old rows go.
+# The activity log: who did what, and how it ended, each row linked to the one before
+# (store/event_chain.py). Old rows go, from the beginning.
 events = Table(
     "events",
     metadata,
@@ -49,7 +50,9 @@ events = Table(
     Column("provider_key", NAME, nullable=False),  # lower-case namespace
     Column("correlation_id", NAME, nullable=False),
     Column("document", Text, nullable=False),  # JSON: the event as clients see it
-    Index("events_by_age", "at"),
+    Column("sequence", BigInteger, nullable=False),  # the place in the chain, without gaps
+    Column("hash", NAME, nullable=False),  # of the hash before, the sequence and all other columns
+    Index("events_in_order", "sequence", unique=True),
     Index("events_by_subscription", "subscription_id", "at", "event_id"),
     Index("events_by_group", "subscription_id", "group_key", "at", "event_id"),
     Index("events_by_resource", "resource_key", "at", "event_id"),
