@@ -43,6 +43,7 @@ from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
 from landbridge_server.store import machines
 from landbridge_server.store.database import Connection, Database, StoreUnavailable
+from landbridge_server.store.event_chain import Seal
 from landbridge_server.store.moves import MovedMachine
 from landbridge_wire.agent_api import Heartbeat
 
@@ -154,6 +155,7 @@ class ControlPlane:
             requests_per_second=self.config.requests_per_second,
         )
         self.arm = self.resources.http
+        self.activity = self.resources.activity
         self._delete_groups_task = DeleteGroups(self.db, self.resources.registry, self.clock)
         self.driver = Driver(
             [
@@ -161,7 +163,9 @@ class ControlPlane:
                 Task("flush_presence", FlushPresence(self.db, self.presence), FLUSH_SECONDS),
                 Task(
                     "flush_activity",
-                    FlushActivity(self.db, self.resources.activity, self.clock),
+                    FlushActivity(
+                        self.db, self.activity, self.clock, Seal(self._relay_key), self.config.data
+                    ),
                     ACTIVITY_SECONDS,
                 ),
                 *(self._node_tasks(self.node) if self.node else ()),
