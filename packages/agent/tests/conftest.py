@@ -200,6 +200,8 @@ class SmallCloud:
             }
         if path.endswith("/token"):
             return self._token({key: value[0] for key, value in parse_qs(asked.body.decode()).items()})
+        if path == agent_api.REJOINS:
+            return self._enrolled(asked)
         if asked.headers.get("authorization") != "Bearer token":
             return 401, {"error": {"code": "InvalidAuthenticationToken", "message": "no"}}
         if "/machines/" in path:
@@ -229,12 +231,8 @@ class SmallCloud:
         if path == agent_api.WITHDRAWALS:
             self.machines.pop(asked.json()["resourceId"], None)
             return 204, None
-        if path == agent_api.ENROLLMENTS:
-            resource = asked.json()["resourceId"]
-            vm_id = self.machines[resource]["properties"]["vmId"]
-            chain = self.chain(asked.json()["certificateSigningRequest"])
-            enrollment = agent_api.Enrollment(resource, TENANT, "p", "c", chain, f"{self.url}/t/token", vm_id)
-            return 201, enrollment.to_json()
+        if path in (agent_api.ENROLLMENTS, agent_api.RECONNECTS):
+            return self._enrolled(asked)
         if path == agent_api.CERTIFICATES:
             return 200, {"certificate": self.chain(asked.json()["certificateSigningRequest"])}
         if path == agent_api.SESSION:
@@ -243,6 +241,13 @@ class SmallCloud:
             self.facts = asked.json()
             return 204, None
         return 200, {"factsWanted": False, "heartbeatSeconds": 300}
+
+    def _enrolled(self, asked: Asked) -> tuple[int, Any]:
+        resource = asked.json()["resourceId"]
+        vm_id = self.machines[resource]["properties"]["vmId"]
+        chain = self.chain(asked.json()["certificateSigningRequest"])
+        enrollment = agent_api.Enrollment(resource, TENANT, "p", "c", chain, f"{self.url}/t/token", vm_id)
+        return 201, enrollment.to_json()
 
     def chain(self, request: str) -> str:
         public = x509.load_pem_x509_csr(request.encode()).public_key()

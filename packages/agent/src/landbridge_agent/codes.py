@@ -16,9 +16,13 @@ class Code(NamedTuple):
 
 
 CODES = {
+    0: Code("Success", "Nothing: the command did what it was asked."),
     1: Code("Unknown Error", "Run the command again with --verbose and report what it prints."),
     2: Code("Internal Error", "Restart the agent service: systemctl restart himdsd."),
-    3: Code("Not Supported", "Leave the option out, or use a later version of the agent."),
+    3: Code("Not Supported", "Leave the option out; azcmagent help lists what this agent does."),
+    4: Code("Proxy Service Not Running", "Start the agent service: systemctl start himdsd."),
+    5: Code("Log File Not Usable", "Check that the log folder exists, has room, and is root's."),
+    6: Code("Agent Initialization Failed", "Check Python, the folders and their owners, then try again."),
     11: Code("Cancelled By User", "Run the command again when you are ready."),
     12: Code("Access Token Invalid", "Get a new access token and pass it with --access-token."),
     16: Code("Missing Mandatory Parameter", "See azcmagent COMMAND --help."),
@@ -27,22 +31,35 @@ CODES = {
     20: Code("Unknown Region", "Ask the operator of your cloud which locations it has."),
     23: Code("Invalid Parameter Value", "See azcmagent COMMAND --help."),
     26: Code("Network Error", "Check the address, the network and the CA file, then try again."),
+    27: Code(
+        "Configuration Conflict", "Clear one of the settings that exclude each other: azcmagent config list."
+    ),
+    28: Code("TPM Not Usable", "This agent keeps its key in a file; leave the option out."),
     41: Code("Failed To Get Access Token", "Check the credentials."),
     42: Code("Failed To Create Resource", "Check the permissions, or ask the owner of the resource group."),
     43: Code("Failed To Delete Resource", "Ask for the role, or use --force-local-only."),
     44: Code("Resource Already Exists", "Choose another --resource-name, or delete the old resource first."),
+    45: Code("Failed To Reconnect", "Ask for the role on the machine, or disconnect and connect again."),
     61: Code("Agent Communication Error", "Start the agent service: systemctl start himdsd."),
     62: Code("Error While Connecting", "Run the command again; it continues where it stopped."),
     63: Code("Error While Disconnecting", "Run the command again, or use --force-local-only."),
+    64: Code("Agent Service Refused", "Restart the agent service: systemctl restart himdsd."),
     65: Code("No Agent Metadata", "Connect this machine first: azcmagent connect."),
     66: Code("No Agent Status", "Start the agent service: systemctl start himdsd."),
     67: Code("Already Connected", "Disconnect first: azcmagent disconnect."),
     68: Code("Subscription Not Found", "Pass the subscription's id instead of its name."),
     69: Code("Local Configuration Not Updated", "Check that the state folder can be written."),
     70: Code("No Local Configuration", "Repair or remove localconfig.json; defaults apply without it."),
+    72: Code("Extension Not Changed", "See azcmagent extension list for what is installed."),
     75: Code("No Cloud Configuration", "Pass --cloud URL, and --ca-file FILE if its CA is your own."),
     81: Code("Failed To Get Identity Certificate", "Run azcmagent connect again."),
+    101: Code("Command Execution Error", "Look at the command's own message, mend it and try again."),
     102: Code("Resource Name Not Usable", "Pass --resource-name with letters, digits, '-' and '_'."),
+    103: Code("Key Not Generated", "Check that the state folder can be written: df, ls -l."),
+    104: Code("Private Key Not Usable", "Make one with azcmagent genkey, or pass --private-key."),
+    105: Code("Message Not Signed", "Repair the identity: azcmagent reconnect."),
+    106: Code("Parameters Not Saved", "Check that the file can be written: its folder, the disk."),
+    107: Code("Certificate Not Usable", "Check the file: a PFX or PEM with the private key, no password."),
 }
 """Every code that this agent can end with, by its number."""
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from landbridge_agent.accounts import token_group
 from landbridge_agent.paths import Paths
 
 MAX_FILE = 256 * 1024
@@ -97,6 +98,22 @@ def private_folder(folder: Path, root: Path) -> None:
             folder.chmod(0o700)
 
 
+def token_folder(folder: Path, mode: int, group: int | None) -> None:
+    """Let a group into a folder of ours, as far as ``mode`` says; without a group nobody else.
+
+    Raises:
+        StateError: it cannot be changed.
+    """
+    if group is None:
+        return
+    with _explained(folder, "changed"):
+        try:
+            os.chown(folder, -1, group)
+        except PermissionError:
+            return  # neither root nor a member: it stays our own
+        folder.chmod(mode)
+
+
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     with _explained(path, "written"):
@@ -166,14 +183,16 @@ class Machine:
         self.paths = paths
 
     def prepare(self) -> None:
-        """Make the state folders, 0700.
+        """Make the state folders, 0700; the group ``himds`` may reach and read the challenge files.
 
         Raises:
             StateError: they cannot be made.
         """
-        paths = self.paths
+        paths, group = self.paths, token_group()
         for folder in (paths.state, paths.certificates, paths.tokens, paths.sockets, paths.logs):
             private_folder(folder, paths.root)
+        token_folder(paths.state, 0o710, group)
+        token_folder(paths.tokens, 0o750, group)
 
     # -- who this machine is ---------------------------------------------------------------
 
@@ -231,6 +250,19 @@ class Machine:
     def abandon(self) -> None:
         """Forget the connect that has begun, with its key."""
         _remove(self.paths.pending)
+
+    def onboarding_key(self) -> str:
+        """Return the private key that ``genkey`` made; empty when there is none."""
+        return (_read(self.paths.onboarding_key) or b"").decode("ascii", "replace").strip()
+
+    def save_onboarding_key(self, private: str) -> None:
+        """Replace the private key of ``genkey``."""
+        self.prepare()
+        _write(self.paths.onboarding_key, private.encode())
+
+    def forget_onboarding_key(self) -> None:
+        """Remove the private key of ``genkey``: it has done what it was for."""
+        _remove(self.paths.onboarding_key)
 
     # -- settings --------------------------------------------------------------------------
 

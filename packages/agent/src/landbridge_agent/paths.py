@@ -56,6 +56,11 @@ class Paths(NamedTuple):
         return self.certificates / "pending.json"
 
     @property
+    def onboarding_key(self) -> Path:
+        """The private key that ``genkey`` made, for ``connect existing``."""
+        return self.certificates / "onboarding.key"
+
+    @property
     def tokens(self) -> Path:
         """The folder of the identity service's challenge files."""
         return self.state / "tokens"
@@ -79,6 +84,21 @@ class Paths(NamedTuple):
     def daemon_log(self) -> Path:
         """The log of ``himdsd``."""
         return self.logs / "himds.log"
+
+    @property
+    def command_log(self) -> Path:
+        """The log of ``azcmagent``."""
+        return self.logs / "azcmagent.log"
+
+    @property
+    def extensions(self) -> Path:
+        """The folder of installed extensions, one folder each: ``Publisher.Type-version``."""
+        return self.root / "var/lib/waagent"
+
+    @property
+    def guest_configuration(self) -> Path:
+        """The folder of guest configuration and of the logs of extensions."""
+        return self.root / "var/lib/GuestConfig"
 
     @property
     def cloud(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from landbridge_agent.cli.command import Command
 from landbridge_agent.cli.flags import COMMON, Flag, merge_file, parse
 from landbridge_agent.cli.parameters import check_group, resource_name, tags
-from landbridge_agent.cli.run import load, require_root
+from landbridge_agent.cli.run import config_file, load, require_root
 from landbridge_agent.cli.verbs import NOT_YET, VERBS
 from landbridge_agent.codes import CODES, AgentError
 from landbridge_agent.paths import Paths
@@ -53,7 +54,7 @@ def test_the_command_line_wins_over_the_file():
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [([], 19), ({"nam": "x"}, 23), ({"name": 1}, 23), ({"config": "x"}, 23)]
+    ("content", "code"), [([], 19), ({"nam": "x"}, 23), ({"name": [1]}, 23), ({"config": "x"}, 23)]
 )
 def test_a_file_that_does_not_fit_is_refused(content, code):
     with pytest.raises(AgentError) as refused:
@@ -124,6 +125,23 @@ def test_each_command_has_help_in_the_documents_layout(verb):
     assert "-h, --help" in text and f"help for {verb}" in text
 
 
+GOLDEN = Path(__file__).parent / "help"
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_the_help_of_each_command_is_as_it_was_looked_at(verb):
+    """To change a text, write the new one there, look at it, and commit it with the command."""
+    assert load(verb).help() + "\n" == (GOLDEN / f"{verb}.txt").read_text()
+
+
+def test_flags_are_read_from_yaml_too(tmp_path):
+    file = tmp_path / "flags.yaml"
+    file.write_text("name: 0123-4\nforce: true\n")
+    values = parse(FLAGS, [])
+    merge_file(values, FLAGS, config_file(str(file)))
+    assert values.text("name") == "0123-4" and values.on("force")
+
+
 def test_connects_options_are_those_of_the_document():
     options = load("connect").help().partition("Options:")[2]
     for line in (
@@ -164,7 +182,7 @@ async def test_help_explains_a_code(azcmagent):
     assert (await azcmagent("help", "AZCM9999")).code == 23
 
 
-@pytest.mark.parametrize(("name", "content"), [("no.json", None), ("bad.json", "{"), ("later.yaml", "a: b")])
+@pytest.mark.parametrize(("name", "content"), [("no.json", None), ("bad.json", "{"), ("bad.yaml", "a: [b")])
 async def test_a_config_file_that_cannot_be_used_is_named(azcmagent, tmp_path, name, content):
     if content is not None:
         (tmp_path / name).write_text(content)

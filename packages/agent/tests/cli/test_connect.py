@@ -57,6 +57,24 @@ async def test_a_second_connect_is_refused_with_the_resource_id(cloud, azcmagent
     assert "AZCM0067" in ran.err and ID in ran.err
 
 
+async def test_connecting_again_as_the_same_resource_is_a_success(cloud, azcmagent):
+    async with cloud.serving():
+        await azcmagent.connect()
+        asked = len(cloud.asked)
+        ran = await azcmagent.connect("--json")
+    assert ran.code == 0
+    assert json.loads(ran.out)["resourceId"] == ID
+    assert len(cloud.asked) == asked
+
+
+async def test_another_cloud_is_refused_while_connected(cloud, azcmagent):
+    async with cloud.serving():
+        await azcmagent.connect()
+        cloud.url = "https://elsewhere.example"
+        ran = await azcmagent.connect()
+    assert ran.code == 67
+
+
 async def test_a_name_that_is_taken_is_left_alone(cloud, azcmagent):
     cloud.machines[ID] = {"properties": {"clientPublicKey": "another's"}}
     async with cloud.serving():
@@ -295,7 +313,9 @@ async def test_t_with_an_equals_sign_means_tags_as_in_2019(azcmagent, cloud):
     assert cloud.machines[ID]["tags"] == {"site": "north"}
 
 
-@pytest.mark.parametrize("flag", ["--gateway-id", "--service-principal-cert", "--private-link-scope"])
+@pytest.mark.parametrize(
+    "flag", ["--gateway-id", "--service-principal-cert-thumbprint", "--private-link-scope"]
+)
 async def test_what_is_not_supported_is_not_pretended(azcmagent, flag):
     ran = await azcmagent("connect", flag, "x", "-s", "a", "-g", "b", "-l", "c")
     assert ran.code == 3

@@ -1,8 +1,9 @@
-"""The three ways to a token for the resource manager: given, by secret, by device code."""
+"""The ways to a token for the resource manager: given, by secret or certificate, az, browser, device code."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 
 from landbridge_agent.cli.flags import Flag, Values
 from landbridge_agent.cli.output import Output
@@ -10,7 +11,7 @@ from landbridge_agent.cloud import Metadata, unreachable
 from landbridge_agent.codes import AgentError
 from landbridge_agent.dial import Unreachable
 from landbridge_agent.https import Requests, Response
-from landbridge_wire.agent_api import DEVICE_CLIENT_ID
+from landbridge_wire.agent_api import CLIENT_ASSERTION_TYPE, DEVICE_CLIENT_ID
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -18,42 +19,44 @@ FLAGS = (
     Flag("access-token", "", "Access token"),
     Flag("service-principal-id", "i", "Service Principal Id"),
     Flag("service-principal-secret", "p", "Service Principal Secret"),
+    Flag("service-principal-cert", "", "File with the Service Principal's certificate and key (PFX or PEM)"),
     Flag("tenant-id", "t", "Tenant Id"),
     Flag("use-device-code", "", "Sign in with a code in any browser", switch=True),
+    Flag("use-azcli", "", "Use the sign-in of the Azure CLI on this machine", switch=True),
     Flag("cloud", "", "URL of the control plane. Defaults to the installed one"),
     Flag("ca-file", "", "File with the CA of the control plane (PEM). Defaults to the system's"),
-    Flag("service-principal-cert", "", "Not supported yet", hidden=True),
-    Flag("service-principal-cert-thumbprint", "", "Not supported yet", hidden=True),
-    Flag("use-azcli", "", "Not supported yet", switch=True, hidden=True),
-    Flag("user-tenant-id", "", "Not supported yet", hidden=True),
+    Flag("service-principal-cert-thumbprint", "", "Windows only", hidden=True),
+    Flag("user-tenant-id", "", "Not supported: users belong to the machine's tenant", hidden=True),
 )
 """The flags of every command that signs in."""
 
-UNSUPPORTED = ("service-principal-cert", "service-principal-cert-thumbprint", "user-tenant-id")
+WAYS = ("access-token", "service-principal-id", "use-azcli", "use-device-code")
 
 
-def refuse_unsupported(values: Values, names: tuple[str, ...] = UNSUPPORTED) -> None:
-    """Refuse what a later version will do.
-
-    Raises:
-        AgentError: AZCM0003.
-    """
-    given = [name for name in names if values.text(name)]
-    if values.on("use-azcli"):
-        given.append("use-azcli")
-    if given:
-        raise AgentError(3, f"--{given[0]} is not supported yet by this agent.")
+def given(values: Values) -> bool:
+    """Say whether the command line names a way to sign in."""
+    return any(values.text(name) or values.on(name) for name in WAYS)
 
 
 def check(values: Values, tenant: str) -> None:
     """Check that the credentials are complete, before anything is sent.
 
     Raises:
-        AgentError: AZCM0016 one is missing, AZCM0003 not supported yet.
+        AgentError: AZCM0016 one is missing, AZCM0003 not supported, AZCM0023 they exclude each other.
     """
-    refuse_unsupported(values)
-    if values.text("service-principal-id") or values.text("service-principal-secret"):
-        values.require("service-principal-id", "service-principal-secret")
+    if values.text("service-principal-cert-thumbprint"):
+        detail = "--service-principal-cert-thumbprint names a certificate in the store of Windows."
+        raise AgentError(3, detail, "Use --service-principal-cert FILE.")
+    if values.text("user-tenant-id"):
+        detail = "--user-tenant-id: users of this cloud sign in to the tenant that the machine belongs to."
+        raise AgentError(3, detail, "Use --tenant-id.")
+    secret, certificate = values.text("service-principal-secret"), values.text("service-principal-cert")
+    if secret and certificate:
+        raise AgentError(23, "--service-principal-secret and --service-principal-cert exclude each other.")
+    if values.text("service-principal-id") or secret or certificate:
+        values.require("service-principal-id")
+        if not certificate:
+            values.require("service-principal-secret")
         if not tenant:
             values.require("tenant-id")
 
@@ -61,25 +64,38 @@ def check(values: Values, tenant: str) -> None:
 class SignIn:
     """Gets one token for the resource manager of a cloud."""
 
-    def __init__(self, client: Requests, metadata: Metadata, out: Output) -> None:
+    def __init__(
+        self,
+        client: Requests,
+        metadata: Metadata,
+        out: Output,
+        environment: Mapping[str, str],
+        clock: Callable[[], float],
+    ) -> None:
         self._client = client
         self._metadata = metadata
         self._out = out
+        self._environment = environment
+        self._clock = clock
 
     async def token(self, values: Values, tenant: str) -> str:
         """Return an access token, by the way that the flags choose.
 
         Raises:
-            AgentError: AZCM0041 refused, AZCM0026 unreachable.
+            AgentError: AZCM0041 refused, AZCM0026 unreachable, AZCM0107 a certificate that is none.
         """
-        given = values.text("access-token").strip()
-        if given and not values.on("use-device-code"):
-            return given
-        if values.text("service-principal-id") and not values.on("use-device-code"):
-            return await self._by_secret(
-                tenant, values.text("service-principal-id"), values.text("service-principal-secret")
-            )
-        return await self._by_device_code(tenant or "organizations")
+        anybody = tenant or "organizations"
+        if values.on("use-device-code"):
+            return await self._by_device_code(anybody)
+        if values.text("access-token").strip():
+            return values.text("access-token").strip()
+        if values.text("service-principal-id"):
+            return await self._by_application(tenant, values)
+        if values.on("use-azcli"):
+            from landbridge_agent.cli import azure_cli
+
+            return await asyncio.to_thread(azure_cli.token, self._metadata.audience, tenant)
+        return await self._by_browser(anybody) or await self._by_device_code(anybody)
 
     def _url(self, tenant: str, endpoint: str) -> str:
         login = self._metadata.login
@@ -99,21 +115,47 @@ class SignIn:
         except Unreachable as error:
             raise unreachable(error) from error
 
-    async def _by_secret(self, tenant: str, client_id: str, secret: str) -> str:
+    async def _by_application(self, tenant: str, values: Values) -> str:
+        client_id, url = values.text("service-principal-id"), self._url(tenant, "token")
+        form = {"grant_type": "client_credentials", "client_id": client_id, "scope": self._scope}
+        remedy = "Check --service-principal-id, --service-principal-secret and --tenant-id."
+        if values.text("service-principal-cert"):
+            from landbridge_agent.cli import application_certificate
+
+            found = application_certificate.read(values.text("service-principal-cert"))
+            form["client_assertion_type"] = CLIENT_ASSERTION_TYPE
+            form["client_assertion"] = found.assertion(client_id, url, self._clock())
+            remedy = "Check --service-principal-id, --tenant-id, and that its certificate is registered."
+        else:
+            form["client_secret"] = values.text("service-principal-secret")
+        answer = await self._post(url, form)
+        token = answer.text("access_token")
+        if not answer.ok or not token:
+            raise AgentError(41, f"The service principal '{client_id}' was refused: {answer.reason}", remedy)
+        return token
+
+    async def _by_browser(self, tenant: str) -> str:
+        """Return a token; an empty one where there is no browser to sign in with."""
+        from landbridge_agent.cli import browser
+
+        if not browser.has_desktop(self._environment):
+            return ""
+        url = self._url(tenant, "authorize")
+        found = await browser.sign_in(url, DEVICE_CLIENT_ID, self._scope, self._out.must_see)
+        if found is None:
+            return ""
         form = {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": secret,
+            "grant_type": "authorization_code",
+            "client_id": DEVICE_CLIENT_ID,
+            "code": found.code,
+            "code_verifier": found.verifier,
+            "redirect_uri": found.redirect_uri,
             "scope": self._scope,
         }
         answer = await self._post(self._url(tenant, "token"), form)
         token = answer.text("access_token")
         if not answer.ok or not token:
-            raise AgentError(
-                41,
-                f"The service principal '{client_id}' was refused: {answer.reason}",
-                "Check --service-principal-id, --service-principal-secret and --tenant-id.",
-            )
+            raise AgentError(41, f"The sign-in failed: {answer.reason}", "Run the command again.")
         return token
 
     async def _by_device_code(self, tenant: str) -> str:

@@ -11,12 +11,13 @@ import asyncio
 from landbridge_agent.cli import authenticate
 from landbridge_agent.cli.authenticate import SignIn
 from landbridge_agent.cli.command import Call, Command
+from landbridge_agent.cli.daemon import tell
 from landbridge_agent.cli.flags import Flag
+from landbridge_agent.cli.proxy import proxy_of
+from landbridge_agent.cli.refusals import another_resource, no_arguments
 from landbridge_agent.cli.resource_manager import ResourceManager
 from landbridge_agent.cloud import choose, client_for, metadata
 from landbridge_agent.codes import AgentError
-from landbridge_agent.dial import proxy_from
-from landbridge_agent.local_socket import RELOAD, NotAnswering, ask
 from landbridge_agent.machine import AgentConfig, Machine
 
 ROLE = "Azure Connected Machine Resource Administrator"
@@ -32,18 +33,19 @@ FLAGS = (
 
 def run(call: Call) -> int:
     """Disconnect this machine; 0 when it is no longer connected."""
+    no_arguments(call.values)
     machine = Machine(call.paths)
     force = call.values.on("force-local-only")
     config = None if force else machine.config()
     if config is None and not force:
         raise AgentError(65, "This machine is not connected.", "There is nothing to disconnect.")
     if config is not None:
-        _check_scope(call, config)
+        another_resource(call.values, config)
         tenant = call.values.text("tenant-id") or config.tenantId
         authenticate.check(call.values, tenant)
         asyncio.run(_delete(call, machine, config, tenant))
     machine.forget()
-    _tell_daemon(call)
+    tell(call)
     if call.out.json:
         call.out.object({"status": "success", "resourceId": config.resourceId if config else ""})
     elif force:
@@ -53,28 +55,12 @@ def run(call: Call) -> int:
     return 0
 
 
-def _check_scope(call: Call, config: AgentConfig) -> None:
-    """The flags of 2019 that name the resource: they must mean this one."""
-    for flag, is_now in (
-        ("subscription-id", config.subscriptionId),
-        ("resource-group", config.resourceGroup),
-        ("resource-name", config.resourceName),
-    ):
-        given = call.values.text(flag)
-        if given and given.lower() != is_now.lower():
-            raise AgentError(
-                23,
-                f"--{flag} is '{given}', but this machine is connected as {config.resourceId}.",
-                "Leave the flag out.",
-            )
-
-
 async def _delete(call: Call, machine: Machine, config: AgentConfig, tenant: str) -> None:
     cloud = choose(machine, call.values.text("cloud"), call.values.text("ca-file"), config)
-    client = client_for(cloud, proxy_from(call.environment))
+    client = client_for(cloud, proxy_of(machine, call.environment))
     call.out.info("Disconnecting machine from Azure...")
     names = await metadata(client, cloud)
-    token = await SignIn(client, names, call.out).token(call.values, tenant)
+    token = await SignIn(client, names, call.out, call.environment, call.clock).token(call.values, tenant)
     own = bool(call.values.text("access-token"))
     manager = ResourceManager(client, names.resource_manager, token, own)
     answer = await manager.delete_machine(config.resourceId)
@@ -92,13 +78,6 @@ async def _delete(call: Call, machine: Machine, config: AgentConfig, tenant: str
             "deleted by somebody else.",
         )
     raise AgentError(43, answer.reason)
-
-
-def _tell_daemon(call: Call) -> None:
-    try:
-        ask(call.paths.socket, RELOAD)
-    except NotAnswering as error:
-        call.out.debug(str(error))
 
 
 COMMAND = Command(

@@ -23,7 +23,7 @@ class Flag(NamedTuple):
 
 
 COMMON = (
-    Flag("config", "", "Read flags from a JSON file, its keys are the flags' names"),
+    Flag("config", "", "Read flags from a JSON or YAML file, its keys are the flags' names"),
     Flag("help", "h", "help for {command}", switch=True),
     Flag("json", "j", "Output in JSON", switch=True),
     Flag("log-stderr", "", "Write errors and verbose output to stderr", switch=True),
@@ -121,7 +121,7 @@ def merge_file(values: Values, flags: Iterable[Flag], content: object) -> None:
         AgentError: AZCM0019 no object, or AZCM0023 an unknown name or a wrong type.
     """
     if not isinstance(content, dict):
-        raise AgentError(19, "The file given to --config must hold one JSON object.")
+        raise AgentError(19, "The file given to --config must hold one object of flags.")
     by_name = {flag.name: flag for flag in flags}
     for key, value in content.items():
         flag = by_name.get(str(key).removeprefix("--"))
@@ -133,6 +133,8 @@ def merge_file(values: Values, flags: Iterable[Flag], content: object) -> None:
             values.switches[flag.name] = value
         elif isinstance(value, str):
             _store(values, flag, value)
+        elif isinstance(value, int) and not isinstance(value, bool) and not flag.switch:
+            _store(values, flag, str(value))  # YAML reads a name of digits as a number
         elif isinstance(value, dict) and flag.name == "tags":
             values.texts[flag.name] = ",".join(f"{name}='{text}'" for name, text in value.items())
         else:

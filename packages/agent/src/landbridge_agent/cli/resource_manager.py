@@ -91,17 +91,60 @@ class ResourceManager:
             AgentError: AZCM0081, refused or answered with something else.
         """
         answer = await self._send("POST", agent_api.ENROLLMENTS, request.to_json())
-        if not answer.ok:
-            raise AgentError(81, f"The identity's certificate was refused: {answer.reason}")
-        try:
-            return agent_api.Enrollment.from_json(answer.json())
-        except agent_api.MalformedMessage as error:
-            raise AgentError(81, f"The answer to the enrolment cannot be read: {error}") from error
+        return enrollment_of(answer, 81)
+
+    async def reconnect(self, request: agent_api.EnrollmentRequest) -> agent_api.Enrollment:
+        """Get a certificate for a new key of a machine that exists.
+
+        Raises:
+            AgentError: AZCM0045, refused or answered with something else.
+        """
+        answer = await self._send("POST", agent_api.RECONNECTS, request.to_json())
+        if answer.status == 403:
+            raise AgentError(
+                45,
+                answer.reason,
+                "Ask for the role 'Azure Connected Machine Resource Administrator' on the machine: "
+                "'Azure Connected Machine Onboarding' may connect but not reconnect.",
+            )
+        if answer.status == 404:
+            raise AgentError(
+                45,
+                f"The resource does not exist in Azure any more: {answer.reason}",
+                "Run azcmagent disconnect --force-local-only, then azcmagent connect.",
+            )
+        return enrollment_of(answer, 45)
 
     async def withdraw(self, withdrawal: agent_api.Withdrawal) -> bool:
         """Undo an unfinished connect; True when nothing is left in the cloud."""
         answer = await self._send("POST", agent_api.WITHDRAWALS, withdrawal.to_json())
         return answer.ok or answer.status == 404
+
+
+def enrollment_of(answer: Response, code: int) -> agent_api.Enrollment:
+    """Return what the control plane tells a machine with its certificate.
+
+    Raises:
+        AgentError: ``code``, refused or answered with something else.
+    """
+    if not answer.ok:
+        raise AgentError(code, f"The identity's certificate was refused: {answer.reason}")
+    try:
+        return agent_api.Enrollment.from_json(answer.json())
+    except agent_api.MalformedMessage as error:
+        raise AgentError(code, f"The answer to the enrolment cannot be read: {error}") from error
+
+
+async def rejoin(client: Requests, url: str, request: agent_api.RejoinRequest) -> Response:
+    """Ask for a certificate with the proof of the machine's own key; no token is sent.
+
+    Raises:
+        AgentError: AZCM0026, unreachable.
+    """
+    try:
+        return await client.request("POST", url + agent_api.REJOINS, body=request.to_json())
+    except Unreachable as error:
+        raise unreachable(error) from error
 
 
 def refused_create(answer: Response) -> AgentError:

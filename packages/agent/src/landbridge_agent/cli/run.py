@@ -67,7 +67,7 @@ def _run(
         return 0
     file = values.text("config")
     if file:
-        merge_file(values, command.all_flags, _config_file(file))
+        merge_file(values, command.all_flags, config_file(file))
     out.json, out.verbose = values.on("json"), values.on("verbose")
     out.log_stderr = values.on("log-stderr")
     paths = paths_from(environment)
@@ -116,14 +116,31 @@ def require_root(paths: Paths) -> None:
         )
 
 
-def _config_file(name: str) -> object:
+def config_file(name: str) -> object:
+    """Return the content of a ``--config`` file; YAML by its suffix, else JSON.
+
+    Raises:
+        AgentError: AZCM0019, it cannot be read.
+    """
     path = Path(name)
-    if path.suffix.lower() in (".yaml", ".yml"):
-        raise AgentError(19, f"{name}: YAML is not supported yet.", "Write the file as JSON.")
     try:
         with path.open("rb") as file:
-            return json.loads(file.read(MAX_FILE))
+            content = file.read(MAX_FILE)
     except OSError as error:
         raise AgentError(19, f"{name} cannot be read: {error.strerror}.") from error
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return _yaml(name, content)
+    try:
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise AgentError(19, f"{name} is not JSON: {error}.") from error
+
+
+def _yaml(name: str, content: bytes) -> object:
+    import yaml  # for this one file only
+
+    try:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = " ".join(str(error).split())
+        raise AgentError(19, f"{name} is not YAML: {where}.") from error

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from landbridge_server.identity.clients import AZURE_CLI
+from landbridge_server.identity.clients import AZCMAGENT, AZURE_CLI
 
 _LOOPBACK = re.compile(r"http://(?:localhost|127\.0\.0\.1)(?::([0-9]{1,5}))?/?")
 
-LOOPBACK_CLIENTS = frozenset({AZURE_CLI})
+LOOPBACK_CLIENTS = frozenset({AZURE_CLI, AZCMAGENT})
 """Programs that may be answered on the loopback interface; the others use device codes."""
 
 
