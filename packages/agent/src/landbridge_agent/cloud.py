@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,8 +79,17 @@ def client_for(cloud: Cloud, proxy: Proxy) -> Client:
     Raises:
         AgentError: AZCM0026, the file cannot be used.
     """
+    return Client(Dialer(trusted(cloud.ca_file), proxy), f"azcmagent/{AGENT_VERSION}")
+
+
+def trusted(ca_file: str) -> ssl.SSLContext:
+    """Return a context that trusts what a CA file says, or the system's store.
+
+    Raises:
+        AgentError: AZCM0026, the file cannot be used.
+    """
     try:
-        return Client(Dialer(trust(cloud.ca_file), proxy), f"azcmagent/{AGENT_VERSION}")
+        return trust(ca_file)
     except Untrusted as error:
         raise unreachable(error) from error
 

@@ -36,6 +36,7 @@ from landbridge_wire.listener import (
 from landbridge_wire.websocket import PING, POLICY_VIOLATION, TEXT, MessageBuffer, Piece, ProtocolError
 
 READ_SIZE = 16 * 1024
+GOING_AWAY = 1001
 
 GONE = (
     "If the machine was deleted in the cloud, run azcmagent disconnect --force-local-only, "
@@ -109,6 +110,12 @@ class Channel:
                         await self._gone.wait()
                 except TimeoutError:
                     link.abort()
+
+    def redial(self, why: str) -> None:
+        """End the channel and come back at once by the way that is configured now; sessions stay."""
+        self._log.debug(f"The control channel is made anew: {why}")
+        if self._link is not None:
+            self._link.close(GOING_AWAY, why)
 
     # -- commands ------------------------------------------------------------------------------
 

@@ -6,17 +6,21 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 
-from landbridge_agent.cloud import Cloud, client_for
+from landbridge_agent import local_policy
+from landbridge_agent.cloud import trusted
 from landbridge_agent.daemon.channel import Channel
 from landbridge_agent.daemon.child import ChildFailed, run
 from landbridge_agent.daemon.control_plane import ControlPlane, Refused
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.rendezvous import Rendezvous
 from landbridge_agent.daemon.status import Status
-from landbridge_agent.dial import Dialer, Proxy, Unreachable, trust
+from landbridge_agent.daemon.tokens import Tokens
+from landbridge_agent.dial import Dialer, Unreachable, split_https
 from landbridge_agent.facts import report
+from landbridge_agent.https import Client
 from landbridge_agent.local_config import Incoming, InvalidSetting, incoming
 from landbridge_agent.machine import AgentConfig, Machine, StateError
+from landbridge_agent.proxies import NO_PROXY, Proxy
 from landbridge_agent.version import AGENT_VERSION
 from landbridge_wire import agent_api
 from landbridge_wire.listener import ListenerConfig
@@ -27,6 +31,12 @@ FACTS_SECONDS = 900.0
 RETRY_SECONDS = 30.0
 RENEWAL_RETRY_SECONDS = 3600.0
 RENEWAL_CHECK_SECONDS = 12 * 3600.0
+
+Facts = Mapping[str, object]
+
+
+def _host(url: str) -> str:
+    return str(split_https(url).hostname)
 
 
 class Connection:
@@ -49,16 +59,18 @@ class Connection:
             AgentError: the CA file cannot be used.
         """
         self._machine, self._status, self._log, self._clock = machine, status, log, clock
-        self._proxy = proxy
-        cloud = Cloud(config.endpoint, config.caFile)
+        self._config, self._environment = config, proxy
         loop = asyncio.get_running_loop()
-        identity = str(machine.paths.identity)
-        self._api = ControlPlane(client_for(cloud, proxy), config, identity, loop.time)
-        dialer = Dialer(trust(config.caFile), proxy)
-        rendezvous = Rendezvous(machine, dialer, status, log, clock, self._port_used)
+        context = trusted(config.caFile)
+        self._dialer, self._relay = Dialer(context), Dialer(context)
+        self._proxy = self._use_proxy()
+        client = Client(self._dialer, f"himdsd/{AGENT_VERSION}")
+        self._api = ControlPlane(client, config, str(machine.paths.identity), loop.time)
+        self.tokens = Tokens(self._api.machine_token, loop.time, clock)
+        rendezvous = Rendezvous(machine, self._relay, status, log, clock, self._port_used)
         self._channel = Channel(
             self._api,
-            dialer,
+            self._relay,
             rendezvous,
             status,
             log,
@@ -76,14 +88,50 @@ class Connection:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._facts())
-            tasks.create_task(self._renewal())
-            await self._channel.run()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._facts())
+                tasks.create_task(self._renewal())
+                await self._channel.run()
+        finally:
+            self.tokens.close()
 
     def refresh(self) -> None:
-        """Gather the facts again: the local configuration may have changed."""
+        """Follow the local configuration, which may have changed: the proxy, and what is reported."""
+        used = self._use_proxy()
+        if used != self._proxy:
+            self._proxy = used
+            self._log.info(f"The proxy is {used.shown or 'none'} now")
+            self._channel.redial("the proxy was changed")
         self._wanted.set()
+
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy that is used, with the words for services in its bypass list."""
+        return self._proxy
+
+    # -- the proxy -----------------------------------------------------------------------------
+
+    def _use_proxy(self) -> Proxy:
+        """Have every later connection take the proxy of the configuration; return it.
+
+        A configuration that cannot be read leaves the proxy as it was: nothing is reached by a
+        way that its administrator may not want.
+        """
+        try:
+            used = local_policy.proxy(self._machine.local_settings(), self._environment)
+        except (StateError, InvalidSetting) as error:
+            self._log.error(f"The local configuration cannot be used, so the proxy stays: {error}")
+            return getattr(self, "_proxy", self._environment)
+        hosts = {
+            "arm": [_host(self._config.endpoint)],
+            "aad": [_host(self._config.tokenEndpoint)],
+            "arc": [_host(self._config.endpoint)],
+        }
+        self._dialer.proxy = used.expanded(hosts)
+        # The relay is a part of what the original calls Arc, whatever its name is here.
+        self._relay.proxy = NO_PROXY if used.bypasses("Arc") else used.expanded(hosts)
+        return used
 
     # -- heartbeat -----------------------------------------------------------------------------
 
@@ -104,15 +152,17 @@ class Connection:
             self._ports = (*self._ports, port)[-8:]
             self._wanted.set()
 
-    def _settings(self) -> Incoming:
+    def _settings(self) -> tuple[Incoming, Mapping[str, object]]:
+        """Return what may come in, and what is reported of the local configuration."""
         try:
-            return incoming(self._machine.local_settings())
+            settings = self._machine.local_settings()
+            return incoming(settings), local_policy.reported(settings, self._proxy)
         except (StateError, InvalidSetting):
-            return Incoming(False, ())
+            return Incoming(False, ()), local_policy.NOTHING_ALLOWED
 
-    def _gather(self, settings: Incoming, ports: tuple[int, ...]) -> Mapping[str, object]:
-        sources = report.gather(settings, ports)
-        return report.build(sources, settings, self._proxy.shown)
+    def _gather(self, settings: tuple[Incoming, Mapping[str, object]], ports: tuple[int, ...]) -> Facts:
+        allowed, configuration = settings
+        return report.build(report.gather(allowed, ports), configuration)
 
     async def _facts(self) -> None:
         sent = ""

@@ -6,6 +6,7 @@ The token lives in memory only; it is fetched anew before it ends, and at once a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from landbridge_agent.daemon.child import ChildFailed, run
 from landbridge_agent.https import Requests, Response
@@ -18,12 +19,23 @@ EARLY_SECONDS = 300.0
 
 
 class Refused(Exception):
-    """The control plane, or our own child, said no; ``status`` is HTTP's, 0 for the child."""
+    """The control plane, or our own child, said no; ``status`` is HTTP's, 0 for the child.
 
-    def __init__(self, status: int, reason: str) -> None:
+    ``code`` is that of an ARM envelope or an OAuth error, if there was one.
+    """
+
+    def __init__(self, status: int, reason: str, code: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.code = code
+
+
+class Granted(NamedTuple):
+    """A token for the machine, and for how many seconds from now it is good."""
+
+    token: str
+    seconds: float
 
 
 class ControlPlane:
@@ -90,6 +102,24 @@ class ControlPlane:
         return self._token
 
     async def _fetch_token(self) -> tuple[str, float]:
+        answer = await self._grant({"scope": agent_api.AUDIENCE + "/.default"})
+        lifetime = answer.json().get("expires_in")
+        return answer.text("access_token"), float(lifetime) if isinstance(lifetime, int | float) else 600.0
+
+    async def machine_token(self, resource: str) -> Granted:
+        """Return a new token of the machine's identity for a resource, whose ``aud`` is that very text.
+
+        Raises:
+            Refused, Unreachable: as every call here.
+        """
+        answer = await self._grant({"resource": resource})
+        lifetime = answer.json().get("expires_in")
+        if not isinstance(lifetime, int | float) or isinstance(lifetime, bool) or not 0 < lifetime < 1e7:
+            raise Refused(answer.status, "The token's answer does not say how long it is good.")
+        return Granted(answer.text("access_token"), float(lifetime))
+
+    async def _grant(self, wanted: dict[str, str]) -> Response:
+        """Prove the machine's key to the token endpoint; return the answer, which has a token."""
         config = self._config
         try:
             async with run("assertion", self._identity_file, config.clientId, config.tokenEndpoint) as child:
@@ -101,10 +131,10 @@ class ControlPlane:
             "client_id": config.clientId,
             "client_assertion_type": agent_api.CLIENT_ASSERTION_TYPE,
             "client_assertion": assertion,
-            "scope": agent_api.AUDIENCE + "/.default",
+            **wanted,
         }
         answer = await self._client.request("POST", config.tokenEndpoint, form=form)
-        token, lifetime = answer.text("access_token"), answer.json().get("expires_in")
-        if not answer.ok or not token:
-            raise Refused(answer.status, f"The machine's identity was refused: {answer.reason}")
-        return token, float(lifetime) if isinstance(lifetime, int | float) else 600.0
+        if not answer.ok or not answer.text("access_token"):
+            code, reason = answer.error[0], answer.reason
+            raise Refused(answer.status, f"The machine's identity was refused: {reason}", code)
+        return answer

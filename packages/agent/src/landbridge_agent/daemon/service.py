@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from landbridge_agent.codes import AgentError
 from landbridge_agent.daemon.connection import Connection
+from landbridge_agent.daemon.identity_service import IdentityService
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.dial import Proxy, Unreachable
@@ -39,6 +40,7 @@ class Service:
         self._machine, self._log, self._proxy = machine, log, proxy
         self._clock, self._random, self._listener = clock, random, listener
         self._status = Status()
+        self._identity = IdentityService(machine, log, clock, self._state)
         self._poke = asyncio.Event()
         self._complaint = ""
 
@@ -50,16 +52,20 @@ class Service:
         """
         sock = listen(self._machine.paths.socket)
         server = await asyncio.start_unix_server(self._answer, sock=sock, limit=MAX_LINE)
+        identity = asyncio.ensure_future(self._identity.run())
         try:
             await self._follow()
         finally:
             server.close()
+            identity.cancel()
+            await asyncio.gather(identity, return_exceptions=True)
             with contextlib.suppress(OSError):
                 self._machine.paths.socket.unlink()
 
     async def _follow(self) -> None:
         while True:
             config = self._config()
+            self._identity.follow(config)
             if config is None:
                 await self._changed(POLL_SECONDS)
                 continue
@@ -78,6 +84,7 @@ class Service:
             self._complain(str(error))
             await self._changed(POLL_SECONDS)
             return
+        self._identity.follow(config, connection)
         running = asyncio.ensure_future(connection.run())
         watching = asyncio.ensure_future(self._watch(config, connection))
         try:
@@ -85,6 +92,7 @@ class Service:
         finally:
             for task in (running, watching):
                 task.cancel()
+            self._identity.follow(config)
             results = await asyncio.gather(running, watching, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
@@ -151,11 +159,19 @@ class Service:
         finally:
             writer.close()
 
+    def _state(self) -> dict[str, object]:
+        """Return how the agent is doing, with nothing secret in it."""
+        return {
+            **self._status.to_json(self._clock()),
+            "httpsProxy": self._identity.proxy(self._proxy).shown,
+            **self._identity.endpoint(),
+        }
+
     def _reply(self, line: bytes) -> dict[str, object]:
         message = json.loads(line)
         command = message.get("command") if isinstance(message, dict) else None
         if command == STATUS:
-            return {**self._status.to_json(self._clock()), "httpsProxy": self._proxy.shown}
+            return self._state()
         if command == RELOAD:
             self._poke.set()
             return {"ok": True}

@@ -58,8 +58,11 @@ def _fqdn() -> str:
     return socket.gethostname() if name.partition(".")[0] == "localhost" else name
 
 
-def build(sources: Sources, incoming: Incoming, proxy_url: str) -> dict[str, Any]:
-    """Return the facts object. Pure; the same sources give the same object."""
+def build(sources: Sources, configuration: Mapping[str, object]) -> dict[str, Any]:
+    """Return the facts object with the local configuration as ``local_policy`` reports it.
+
+    Pure; the same sources give the same object.
+    """
     domain = sources.fqdn.partition(".")[2]
     return {
         "osName": "linux",
@@ -84,17 +87,7 @@ def build(sources: Sources, incoming: Incoming, proxy_url: str) -> dict[str, Any
         },
         "detectedProperties": _detected(sources),
         "networkProfile": {"networkInterfaces": [_interface(one) for one in sources.interfaces]},
-        "agentConfiguration": {
-            "proxyUrl": proxy_url,
-            "proxyBypass": [],
-            "incomingConnectionsPorts": [str(port) for port in incoming.ports],
-            "incomingConnectionsEnabled": "true" if incoming.enabled else "false",
-            "extensionsAllowList": [],
-            "extensionsBlockList": [],
-            "extensionsEnabled": "false",
-            "guestConfigurationEnabled": "false",
-            "configMode": "full",
-        },
+        "agentConfiguration": dict(configuration),
     }
 
 

@@ -1,0 +1,85 @@
+"""The machine's identity for the programs on it: the parts of the metadata service put together.
+
+It lives as long as the daemon and follows what the machine is: before a connect and after a
+disconnect it answers that the machine is not connected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from landbridge_agent.accounts import token_group
+from landbridge_agent.daemon.challenge import Challenges
+from landbridge_agent.daemon.connection import Connection
+from landbridge_agent.daemon.identity_endpoint import IdentityEndpoint
+from landbridge_agent.daemon.local_http import LocalServer
+from landbridge_agent.daemon.log import Log
+from landbridge_agent.daemon.metadata_service import MetadataService
+from landbridge_agent.daemon.tokens import Tokens
+from landbridge_agent.facts import os_release
+from landbridge_agent.machine import AgentConfig, Machine
+from landbridge_agent.proxies import Proxy
+
+
+class IdentityService:
+    """The metadata service of one daemon. ``state`` says how the agent is doing."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        log: Log,
+        clock: Callable[[], float],
+        state: Callable[[], Mapping[str, object]],
+    ) -> None:
+        self._log, self._state = log, state
+        self._config: AgentConfig | None = None
+        self._connection: Connection | None = None
+        self._challenges = Challenges(machine.paths.tokens, token_group())
+        service = MetadataService(self, self._challenges, log, clock)
+        server = LocalServer(service.answer, self._defect)
+        self._endpoint = IdentityEndpoint(server, machine.paths.relocated, log)
+
+    async def run(self) -> None:
+        """Serve until cancelled; then no challenge is left."""
+        self._challenges.clear()
+        try:
+            await self._endpoint.run()
+        finally:
+            self._challenges.clear()
+
+    def follow(self, config: AgentConfig | None, connection: Connection | None = None) -> None:
+        """Take what the machine is now, and the connection by which tokens are got."""
+        self._config, self._connection = config, connection
+
+    def endpoint(self) -> dict[str, object]:
+        """Return where the service listens, and otherwise why not."""
+        return {"identityEndpoint": self._endpoint.url, "identityProblem": self._endpoint.problem}
+
+    def proxy(self, default: Proxy) -> Proxy:
+        """Return the proxy in use; ``default`` while there is no connection."""
+        return self._connection.proxy if self._connection is not None else default
+
+    def _defect(self, error: Exception) -> None:
+        self._log.error(f"A request to the metadata service met a defect: {type(error).__name__}: {error}")
+
+    # -- what the service asks --------------------------------------------------------------------
+
+    def machine(self) -> AgentConfig | None:
+        """Return what this machine is, or None while it is not connected."""
+        return self._config
+
+    def tokens(self) -> Tokens | None:
+        """Return the machine's tokens; None while there is no connection to get them with."""
+        return self._connection.tokens if self._connection is not None else None
+
+    async def tags(self) -> Mapping[str, str]:
+        """Return the tags of the machine's resource, as they were last known."""
+        return {}
+
+    def status(self) -> Mapping[str, object]:
+        """Return how the agent is doing."""
+        return self._state()
+
+    def system(self) -> str:
+        """Return the operating system's name as people know it."""
+        return os_release.read().pretty_name
