@@ -13,12 +13,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from landbridge_server.identity import csrf, device_code, discovery, forms, token_endpoint
+from landbridge_server.identity import csrf, device_code, discovery, forms, sign_in_log, token_endpoint
 from landbridge_server.identity.device_page import DevicePage
 from landbridge_server.identity.errors import OAuthError, Stamp, refuse
 from landbridge_server.identity.grants import TokenRequest
 from landbridge_server.identity.rendering import HEADERS, Page, message
 from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.sign_in_log import Asking, asking
 from landbridge_server.identity.sign_in_page import SignInPage, cannot_start
 from landbridge_server.store.database import StoreUnavailable
 
@@ -64,8 +65,12 @@ class IdentityHttp:
         """Answer a token, or RFC 6749's refusal."""
 
         async def work() -> Response:
-            authority = self._service.tenancy.authority(request.path_params["tenant"])
             form = forms.with_basic(await _form(request), request.headers.get("authorization", ""))
+            try:
+                authority = self._service.tenancy.authority(request.path_params["tenant"])
+            except OAuthError as error:
+                self._service.refused(error, form, None)
+                raise
             body = await token_endpoint.answer(self._service, TokenRequest(authority, form, _peer(request)))
             return JSONResponse(body, headers=NO_STORE)
 
@@ -103,6 +108,7 @@ class IdentityHttp:
         return await self._page_of(request, work)
 
     async def _page_of(self, request: Request, work: Callable[[], Awaitable[Page]]) -> Response:
+        _begin(request)
         try:
             return _shown(await work())
         except OAuthError as error:
@@ -118,6 +124,7 @@ class IdentityHttp:
     async def device_page_post(self, request: Request) -> Response:
         """Take the user code, or user name and password, and answer the next page."""
         cookie = request.cookies.get(csrf.COOKIE, "")
+        _begin(request)
         try:
             form = await _form(request)
         except OAuthError as error:
@@ -129,6 +136,7 @@ class IdentityHttp:
             return _shown(self._page.start(cookie, AWAY, status=503, code=form.get("user_code", "")))
 
     async def _answered(self, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+        _begin(request)
         try:
             return await work()
         except OAuthError as error:
@@ -137,6 +145,13 @@ class IdentityHttp:
         except StoreUnavailable as error:
             request.scope["landbridge.error"] = str(error)
             return _refused(refuse(90033, reason=AWAY, retry_after=5), request, self._service.clock())
+
+
+def _begin(request: Request) -> None:
+    """Say, for the sign-in log, which request is being answered."""
+    own_id = request.scope.get("landbridge.request_id") or str(uuid.uuid4())
+    correlation_id = sign_in_log.correlation_id(request.headers.get("client-request-id", ""), own_id)
+    asking.set(Asking(_peer(request), own_id, correlation_id))
 
 
 def _peer(request: Request) -> str:
@@ -155,8 +170,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _refused(error: OAuthError, request: Request, now: float) -> Response:
-    trace_id = request.scope.get("landbridge.request_id") or str(uuid.uuid4())
-    correlation_id = _guid(request.headers.get("client-request-id", "")) or str(uuid.uuid4())
+    _, trace_id, correlation_id = asking.get()
     headers: dict[str, str] = dict(NO_STORE)
     if error.status == 401 and "authorization" in request.headers:
         headers["www-authenticate"] = 'Basic realm="landbridge"'  # RFC 6749 section 5.2
@@ -164,13 +178,6 @@ def _refused(error: OAuthError, request: Request, now: float) -> Response:
         headers["retry-after"] = str(error.retry_after)
     body: Mapping[str, Any] = error.to_json(Stamp(now, trace_id, correlation_id))
     return JSONResponse(body, error.status, headers)
-
-
-def _guid(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        return ""
 
 
 def _shown(page: Page) -> Response:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from landbridge_server.identity import second_factor
 from landbridge_server.identity.csrf import FormGuard
-from landbridge_server.identity.errors import refuse
+from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.second_factor import CODE, ENROLL, SecondFactors
 from landbridge_server.identity.service import IdentityService
+from landbridge_server.identity.sign_in_log import PAGE
 from landbridge_server.store import principals
 from landbridge_server.store.principals import Principal
 
@@ -45,10 +46,14 @@ class PersonCheck:
                 second factor and the user has none.
         """
         name, password = form.get("username", ""), form.get("password", "")
-        user = await self._service.check_password(name, password, address)
-        need = self._service.db.read(lambda connection: second_factor.needed(connection, user))
-        if need == ENROLL:
-            raise refuse(50079, resource=resource)
+        try:
+            user = await self._service.check_password(name, password, address)
+            need = self._service.db.read(lambda connection: second_factor.needed(connection, user))
+            if need == ENROLL:
+                raise refuse(50079, resource=resource)
+        except OAuthError as error:
+            self._service.refused(error, form, None, PAGE)
+            raise
         return user, need == CODE
 
     def voucher(self, cookie: str, user: Principal, purpose: str) -> str:
@@ -67,7 +72,12 @@ class PersonCheck:
         user = self._service.db.read(lambda connection: principals.get(connection, object_id))
         if user is None or was_for != purpose:
             return None
-        if not user.enabled:
-            raise refuse(50057)
-        await self._factors.check(user, form.get("otp", ""))
+        try:
+            if not user.enabled:
+                raise refuse(50057)
+            await self._factors.check(user, form.get("otp", ""))
+        except OAuthError as error:
+            known = {"username": user.label, "client_id": form.get("client_id", "")}
+            self._service.refused(error, known, None, PAGE)
+            raise
         return user

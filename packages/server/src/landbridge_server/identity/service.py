@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from landbridge_server.config import Endpoints
 from landbridge_server.identity.addresses import AddressBackoff, Familiar, at
 from landbridge_server.identity.attempts import AttemptLimiter
 from landbridge_server.identity.authentication import Membership, own_tenant
-from landbridge_server.identity.errors import refuse
+from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.keys import Clock, SigningKeys
 from landbridge_server.identity.passwords import PasswordChecker
 from landbridge_server.identity.scopes import Scope
+from landbridge_server.identity.sign_in_log import UNTOLD, OnSignIn, nobody_listens, refused
 from landbridge_server.identity.tenancy import Authority, Tenancy
 from landbridge_server.identity.tokens import TokenIssuer
 from landbridge_server.store import principals
@@ -42,6 +45,7 @@ class IdentityService:
         self.keys = keys
         self.clock = clock
         self.membership = membership
+        self.on_sign_in: OnSignIn = nobody_listens
         self.tenancy = Tenancy(db)
         self.issuer = TokenIssuer(keys, endpoints, clock)
         self.password_attempts = AttemptLimiter(db, clock, "user", PASSWORD_ATTEMPTS, PASSWORD_SECONDS)
@@ -92,6 +96,18 @@ class IdentityService:
         if principal.kind == USER:
             raise refuse(50020, user=principal.label, tenant=wanted)
         raise refuse(700016, app=principal.label, tenant=wanted)
+
+    def refused(
+        self, error: OAuthError, form: Mapping[str, str], authority: Authority | None, grant: str = ""
+    ) -> None:
+        """Tell that a sign-in was refused, if it was one; it belongs to the tenant that was meant."""
+        if error.number in UNTOLD:
+            return
+        tenant_id = authority.tenant_id if authority is not None else None
+        domain = form.get("username", "").strip().lower().rpartition("@")[2]
+        if tenant_id is None and domain:
+            tenant_id = self.tenancy.of_domain(domain)
+        self.on_sign_in(refused(error, form, tenant_id, grant))
 
     async def check_password(self, user_name: str, password: str, address: str = "") -> Principal:
         """Return the user whose name and password these are; ``address`` is the peer's.

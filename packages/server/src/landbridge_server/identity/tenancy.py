@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from landbridge_server.config import Endpoints
-from landbridge_server.identity.errors import refuse
+from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.store import tenants
 from landbridge_server.store.database import Connection, Database
 
@@ -59,6 +59,13 @@ class Tenancy:
                 raise refuse(90002, tenant=unverified_name[:100])
             tenant_id = self._known[name] = tenant.tenant_id
         return Authority(tenant_id, name)
+
+    def of_domain(self, unverified_domain: str) -> str | None:
+        """Return the id of the tenant with a domain, if there is one."""
+        try:
+            return self.authority(unverified_domain).tenant_id
+        except OAuthError:
+            return None
 
     def announced(self, authority: Authority) -> str:
         """Return the tenant for the addresses that discovery announces.

@@ -7,13 +7,14 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from landbridge_server.identity import grants
-from landbridge_server.identity.errors import refuse
+from landbridge_server.identity import grants, sign_in_log
+from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.forms import need
 from landbridge_server.identity.grants import Granted, TokenRequest
 from landbridge_server.identity.service import IdentityService
-from landbridge_server.identity.tokens import AGENT_LIFETIME, LIFETIME
-from landbridge_server.store.principals import USER, Principal
+from landbridge_server.identity.tokens import AGENT_LIFETIME, LIFETIME, MANAGED_LIFETIME
+from landbridge_server.store import resources
+from landbridge_server.store.principals import MANAGED_IDENTITY, USER, Principal
 from landbridge_wire.agent_api import AUDIENCE as AGENT_AUDIENCE
 
 Grant = Callable[[IdentityService, TokenRequest], Awaitable[Granted]]
@@ -38,13 +39,30 @@ async def answer(service: IdentityService, request: TokenRequest) -> dict[str, A
     grant = GRANTS.get(name)
     if grant is None:
         raise refuse(70003, grant=name[:100])
-    return _body(service, request, await grant(service, request))
+    try:
+        granted = await grant(service, request)
+    except OAuthError as error:
+        service.refused(error, request.form, request.authority)
+        raise
+    body = _body(service, request, granted)
+    service.on_sign_in(
+        sign_in_log.done(
+            request.form, granted.principal, granted.tenant_id, granted.client_id, granted.audience
+        )
+    )
+    return body
 
 
 def _body(service: IdentityService, request: TokenRequest, granted: Granted) -> dict[str, Any]:
-    lifetime = AGENT_LIFETIME if granted.audience == AGENT_AUDIENCE else LIFETIME
+    lifetime = _lifetime(granted)
     token = service.issuer.access_token(
-        granted.principal, granted.tenant_id, granted.audience, granted.client_id, lifetime, granted.proof
+        granted.principal,
+        granted.tenant_id,
+        granted.audience,
+        granted.client_id,
+        lifetime,
+        granted.proof,
+        _resource_id(service, granted.principal),
     )
     body: dict[str, Any] = {
         "token_type": "Bearer",
@@ -58,6 +76,21 @@ def _body(service: IdentityService, request: TokenRequest, granted: Granted) -> 
     if granted.principal.kind == USER:
         body |= _user_members(service, request, granted)
     return body
+
+
+def _lifetime(granted: Granted) -> int:
+    if granted.audience == AGENT_AUDIENCE:
+        return AGENT_LIFETIME
+    return MANAGED_LIFETIME if granted.principal.kind == MANAGED_IDENTITY else LIFETIME
+
+
+def _resource_id(service: IdentityService, principal: Principal) -> str:
+    """Return the resource that an identity is of, as its id is written; empty for other principals."""
+    key = principal.resource_key
+    if principal.kind != MANAGED_IDENTITY or not key:
+        return ""
+    stored = service.db.read(lambda connection: resources.get(connection, key))
+    return stored.resource_id if stored is not None else ""
 
 
 def _user_members(service: IdentityService, request: TokenRequest, granted: Granted) -> dict[str, Any]:
