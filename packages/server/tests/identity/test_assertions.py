@@ -98,7 +98,7 @@ async def test_a_machine_gets_a_token_for_the_agent_api_for_eight_hours(cloud, m
     )
 
 
-async def test_a_machine_gets_a_token_for_arm_for_an_hour(cloud, machine):
+async def test_a_machine_gets_a_token_for_arm_for_a_day(cloud, machine):
     answer = await machine.ask(scope=cloud.arm_scope, client_id=machine.principal.app_id.upper())
     claims = unverified_parts(answer.json()["access_token"])[1]
     assert (claims["aud"], claims["xms_mirid"], claims["idtyp"]) == (
@@ -106,7 +106,7 @@ async def test_a_machine_gets_a_token_for_arm_for_an_hour(cloud, machine):
         "/machine",
         "app",
     )
-    assert answer.json()["expires_in"] == 3599
+    assert answer.json()["expires_in"] == 24 * 3600 - 1
 
 
 @pytest.mark.parametrize("end", ["oauth2/token", "adfs"])

@@ -32,6 +32,10 @@ LIFETIME = 3599
 AGENT_LIFETIME = 8 * 3600
 """Seconds that a machine's token for the agent API lives."""
 
+MANAGED_LIFETIME = 24 * 3600 - 1
+"""Seconds that any other token of a machine's identity lives, as Azure's: a machine may be cut off for a
+while. It ends with its principal all the same, as every token here."""
+
 CLOCK_STEP = 60
 """Seconds that our own clock may have been set back since a token was made."""
 
@@ -83,8 +87,12 @@ class TokenIssuer:
         app_id: str,
         lifetime: int = LIFETIME,
         proof: Proof = SECRET_PROOF,
+        resource_id: str = "",
     ) -> str:
-        """Return an access token; ``audience`` becomes its ``aud`` unchanged."""
+        """Return an access token; ``audience`` becomes its ``aud`` unchanged.
+
+        ``resource_id`` is the resource of a managed identity as people write it.
+        """
         now = int(self._clock())
         user = principal.kind == USER
         claims: dict[str, Any] = {
@@ -107,7 +115,9 @@ class TokenIssuer:
             claims |= _user_names(principal) | {"scp": "user_impersonation", "acr": "1"}
             claims |= {"amr": list(proof.amr)} if proof.amr else {}
         if principal.kind == MANAGED_IDENTITY and principal.resource_key:
-            claims["xms_mirid"] = principal.resource_key
+            # Azure writes the collection of groups in lower case here, and only here.
+            written = resource_id or principal.resource_key
+            claims["xms_mirid"] = written.replace("/resourceGroups/", "/resourcegroups/")
         return self._keys.sign(claims)
 
     def id_token(
