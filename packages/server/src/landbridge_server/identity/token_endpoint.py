@@ -12,7 +12,7 @@ from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.forms import need
 from landbridge_server.identity.grants import Granted, TokenRequest
 from landbridge_server.identity.service import IdentityService
-from landbridge_server.identity.tokens import AGENT_LIFETIME, LIFETIME, MANAGED_LIFETIME, MANAGED_LIFETIME
+from landbridge_server.identity.tokens import AGENT_LIFETIME, LIFETIME, MANAGED_LIFETIME
 from landbridge_server.store import resources
 from landbridge_server.store.principals import MANAGED_IDENTITY, USER, Principal
 from landbridge_wire.agent_api import AUDIENCE as AGENT_AUDIENCE
@@ -76,21 +76,6 @@ def _body(service: IdentityService, request: TokenRequest, granted: Granted) -> 
     if granted.principal.kind == USER:
         body |= _user_members(service, request, granted)
     return body
-
-
-def _lifetime(granted: Granted) -> int:
-    if granted.audience == AGENT_AUDIENCE:
-        return AGENT_LIFETIME
-    return MANAGED_LIFETIME if granted.principal.kind == MANAGED_IDENTITY else LIFETIME
-
-
-def _resource_id(service: IdentityService, principal: Principal) -> str:
-    """Return the resource that an identity is of, as its id is written; empty for other principals."""
-    key = principal.resource_key
-    if principal.kind != MANAGED_IDENTITY or not key:
-        return ""
-    stored = service.db.read(lambda connection: resources.get(connection, key))
-    return stored.resource_id if stored is not None else ""
 
 
 def _lifetime(granted: Granted) -> int:
