@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 
 import pytest
 from relay_rehearsal import Refused
 
 from landbridge_server.identity import directory
 from landbridge_server.relay import sas
-from landbridge_server.store import principals, role_assignments
+from landbridge_server.store import groups, principals, role_assignments
+from landbridge_server.store.groups import Group
 
 ROLE = "Virtual Machine Local User Login"
 ENDPOINT = "providers/Microsoft.HybridConnectivity/endpoints/default"
@@ -32,8 +34,21 @@ class Way:
             "role": lambda connection: role_assignments.remove_of_principal(connection, self.object_id),
             "disabled": lambda connection: directory.set_enabled(connection, self.object_id, False, now),
             "deleted": lambda connection: directory.delete_principal(connection, self.object_id),
+            "group": lambda connection: groups.remove_member(connection, self.inner, self.object_id),
         }[how]
         await db.write(work)
+
+    async def by_groups(self):
+        """Hold the role by a group in a group from now on, and no longer by oneself."""
+        outer, self.inner = str(uuid.uuid4()), str(uuid.uuid4())
+        plane, tenant = self.cloud.plane.plane, self.cloud.admin["tenantId"]
+        with plane.db.writing() as connection:
+            for object_id in (outer, self.inner):
+                groups.add(connection, Group(object_id, tenant, object_id, object_id, object_id, "{}", 0.0))
+            groups.add_member(connection, outer, self.inner)
+            groups.add_member(connection, self.inner, self.object_id)
+            role_assignments.remove_of_principal(connection, self.object_id)
+            plane.assign_role(connection, outer, "Group", ROLE, self.machine.id)
 
     async def credentials(self):
         path = f"{self.machine.id}/{ENDPOINT}/listCredentials"
@@ -52,21 +67,23 @@ class Way:
 
 
 @pytest.fixture
-async def way(cloud):
+async def way(cloud, request):
     machine = await cloud.machine()
     made = Way(cloud, machine, *await cloud.principal("user", ROLE))
+    if "how" in request.fixturenames and request.getfixturevalue("how") == "group":
+        await made.by_groups()
     made.channel = await machine.listen()
     return made
 
 
-LOSSES = ["role", "disabled", "deleted"]
+LOSSES = ["role", "disabled", "deleted", "group"]
 
 
 @pytest.mark.parametrize("how", LOSSES)
 async def test_no_credentials_are_given_once_the_right_is_gone(way, how):
     assert (await way.credentials()).status_code == 200
     await way.lose(how)
-    assert (await way.credentials()).status_code == (403 if how == "role" else 401)
+    assert (await way.credentials()).status_code == (403 if how in ("role", "group") else 401)
 
 
 @pytest.mark.parametrize("how", LOSSES)

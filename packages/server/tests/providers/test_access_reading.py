@@ -9,6 +9,7 @@ from landbridge_server.arm.roles import READER
 GROUP = "resourceGroups/demo"
 MACHINE = f"{GROUP}/providers/Microsoft.HybridCompute/machines/web1"
 READ = "Microsoft.HybridCompute/machines/read"
+LOGIN = "Microsoft.HybridCompute/machines/login/action"
 
 
 def code(answer):
@@ -26,7 +27,7 @@ async def test_own_permissions_are_those_of_the_roles_held_there_and_above(place
     role = f"providers/Microsoft.Authorization/roleDefinitions/{uuid.uuid4()}"
     properties = {
         "roleName": "Reader of machines",
-        "permissions": [{"actions": [READ], "notActions": [], "dataActions": ["a/b"]}],
+        "permissions": [{"actions": [READ], "notActions": [], "dataActions": [LOGIN]}],
         "assignableScopes": [cloud.subscription],
     }
     await place("PUT", role, {"properties": properties})
@@ -35,7 +36,7 @@ async def test_own_permissions_are_those_of_the_roles_held_there_and_above(place
     path = f"{GROUP}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
     await place("PUT", path, {"properties": given})
     reader = {"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}
-    custom = {"actions": [READ], "notActions": [], "dataActions": ["a/b"], "notDataActions": []}
+    custom = {"actions": [READ], "notActions": [], "dataActions": [LOGIN], "notDataActions": []}
 
     async def listed(where):
         answer = await place("GET", f"{where}providers/Microsoft.Authorization/permissions", by="friend")

@@ -5,6 +5,8 @@ import uuid
 import pytest
 
 from landbridge_server.arm.roles import OWNER, READER
+from landbridge_server.store import groups
+from landbridge_server.store.groups import Group
 
 ASSIGNMENTS = "providers/Microsoft.Authorization/roleAssignments"
 DEFINITIONS = "providers/Microsoft.Authorization/roleDefinitions"
@@ -151,3 +153,60 @@ async def test_a_contributor_cannot_give_roles(arm, friend):
     await arm.principal("contributor", ("Contributor", ""))
     answer = await arm("PUT", f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}", body(friend), by="contributor")
     assert (answer.status_code, code(answer)) == (403, "AuthorizationFailed")
+
+
+@pytest.fixture
+async def team(friend, cloud):
+    """A group in a group; ``friend`` is in the inner one."""
+    outer, inner = str(uuid.uuid4()), str(uuid.uuid4())
+    with cloud.plane.db.writing() as connection:
+        for object_id in (outer, inner):
+            tenant = cloud.admin["tenantId"]
+            groups.add(connection, Group(object_id, tenant, object_id, object_id, object_id, "{}", 0.0))
+        groups.add_member(connection, outer, inner)
+        groups.add_member(connection, inner, friend)
+    return outer, inner
+
+
+async def test_a_role_is_given_to_a_group(arm, team):
+    path = f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}"
+    wrong = await arm("PUT", path, body(team[0], principalType="User"))
+    assert (wrong.status_code, code(wrong)) == (400, "UnmatchedPrincipalType")
+    made = await arm("PUT", path, body(team[0], principalType="Group"))
+    assert (made.status_code, made.json()["properties"]["principalType"]) == (201, "Group")
+    assert (await arm("GET", GROUP, by="friend")).status_code == 200
+    assert (await arm("DELETE", path)).status_code == 200
+    assert (await arm("GET", GROUP, by="friend")).status_code == 403
+
+
+async def test_assigned_to_counts_groups_and_principal_id_does_not(arm, friend, team):
+    await arm("PUT", f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}", body(friend))
+    for group in team:
+        await arm("PUT", f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}", body(group))
+    outer, inner = team
+
+    async def holders(text, **more):
+        answer = await arm("GET", f"{GROUP}/{ASSIGNMENTS}?$filter={text}", **more)
+        return {one["properties"]["principalId"] for one in answer.json()["value"]}
+
+    assert await holders(f"assignedTo('{friend}')") == {friend, outer, inner}
+    assert await holders("assignedTo()", by="friend") == {friend, outer, inner}
+    assert await holders(f"assignedTo('{inner}')") == {outer, inner}
+    assert await holders(f"principalId eq '{friend}'") == {friend}
+    assert await holders(f"principalId eq '{outer}'") == {outer}
+    assert await holders(f"atScope() and assignedTo('{uuid.uuid4()}')") == set()
+
+
+async def test_long_lists_come_in_pages(arm, friend, cloud):
+    with cloud.plane.db.writing() as connection:
+        for number in range(25):
+            scope = f"{cloud.subscription}/resourceGroups/g{number}"
+            cloud.plane.assign_role(connection, friend, "ServicePrincipal", "Reader", scope)
+    path, found = f"{ASSIGNMENTS}?$filter=principalId eq '{friend}'&$top=10", []
+    for expected in (10, 10, 5):
+        page = (await arm("GET", path)).json()
+        assert len(page["value"]) == expected
+        found += [one["properties"]["scope"] for one in page["value"]]
+        path = page.get("nextLink", "").replace("&api-version=2024-07-10", "")
+    assert path == ""
+    assert len(set(found)) == 25

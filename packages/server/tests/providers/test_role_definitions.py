@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from landbridge_server.arm.roles import OWNER, READER, USER_ACCESS_ADMINISTRATOR
+from landbridge_server.identity.caller import Caller
 
 DEFINITIONS = "providers/Microsoft.Authorization/roleDefinitions"
 ASSIGNMENTS = "providers/Microsoft.Authorization/roleAssignments"
@@ -210,3 +211,39 @@ async def test_a_condition_that_nothing_would_keep_to_is_refused(place, cloud):
     path = f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}"
     assert code(await place("PUT", path, body)) == "InvalidRequestContent"
     assert code(await place("GET", path)) == "RoleAssignmentNotFound"
+
+
+async def test_data_actions_and_what_is_taken_off_them_are_kept_apart_from_actions(place, cloud):
+    login, admin = "Microsoft.HybridCompute/machines/login/action", "Microsoft.HybridCompute/*/loginAsAdmin/*"
+    path, friend = new(), await place.principal("friend")
+    sets = [{"dataActions": ["*"], "notDataActions": [admin]}]
+    assert (await place("PUT", path, role(cloud, permissions=sets))).status_code == 201
+    await place("PUT", f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}", given(cloud, path, friend))
+    assert (await place("GET", MACHINE, by="friend")).status_code == 403
+    caller = Caller(friend, cloud.admin["tenantId"], "ServicePrincipal", "", "")
+    scope = f"{cloud.subscription}/{MACHINE}"
+
+    def may(action):
+        return cloud.plane.access.allows(caller, action, scope, data=True)
+
+    assert may(login)
+    assert not may("Microsoft.HybridCompute/machines/loginAsAdmin/action")
+    assert not cloud.plane.access.allows(caller, login, scope)
+
+
+async def test_assignable_scopes_do_not_leave_an_assignment_behind(place, cloud):
+    await place.group("other")
+    path, friend = new(), await place.principal("friend")
+    await place("PUT", path, role(cloud))
+    inside = f"{MACHINE}/{ASSIGNMENTS}/{uuid.uuid4()}"
+    await place("PUT", inside, given(cloud, path, friend))
+    assert (await place("PUT", path, role(cloud, scopes=[GROUP]))).status_code == 201
+    narrowed = role(cloud, scopes=["resourceGroups/other"])
+    assert code(await place("PUT", path, narrowed)) == "RoleDefinitionHasAssignments"
+    await place("DELETE", inside)
+    assert (await place("PUT", path, narrowed)).status_code == 201
+
+
+async def test_a_role_with_too_many_actions_is_refused(place, cloud):
+    answer = await place("PUT", new(), role(cloud, actions=[READ] * 2049))
+    assert code(answer) == "InvalidRequestContent"

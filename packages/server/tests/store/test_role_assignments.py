@@ -4,7 +4,7 @@ import pytest
 
 from landbridge_server.store import role_assignments
 from landbridge_server.store.database import Database
-from landbridge_server.store.role_assignments import Assignment, Held
+from landbridge_server.store.role_assignments import Assignment, Held, Wanted
 from landbridge_server.store.schema import metadata
 
 
@@ -30,7 +30,7 @@ def test_roles_are_found_at_any_number_of_scopes(connection):
     give(connection, "/a/29")
     give(connection, "/a/29", principal="other")
     scopes = ["/", *(f"/a/{number}" for number in range(30))]
-    assert role_assignments.held_at(connection, "p", scopes) == [Held("/", "r"), Held("/a/29", "r")]
+    assert role_assignments.held_at(connection, "p", scopes) == [Held("/", "r", "t"), Held("/a/29", "r", "t")]
     assert role_assignments.held_at(connection, "p", ["/a"]) == []
     assert role_assignments.held_at(connection, "p", []) == []
 
@@ -47,6 +47,6 @@ def test_lists_stay_in_the_tenant(connection):
     give(connection, "/")
     give(connection, "/", principal="other", tenant="u")
     give(connection, "/a/b")
-    listed = role_assignments.listed(connection, "t", ["/"], "/")
+    listed = role_assignments.listed(connection, Wanted("t", ("/",), "/"))
     assert sorted(one.scope for one in listed) == ["/", "/a/b"]
-    assert [one.scope for one in role_assignments.listed(connection, "t", ["/"], None)] == ["/"]
+    assert [one.scope for one in role_assignments.listed(connection, Wanted("t", ("/",)))] == ["/"]

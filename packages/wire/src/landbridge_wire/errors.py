@@ -15,6 +15,7 @@ STATUS: dict[str, int] = {
     "AuthenticationFailedInvalidHeader": 401,
     "AuthorizationFailed": 403,
     "BadRequest": 400,
+    "CannotDeleteLastRbacAdminAssignment": 412,
     "Conflict": 409,
     "DenyAssignmentNotFound": 404,
     "DisallowedOperation": 405,

@@ -1,9 +1,13 @@
 """The authorization question: may this caller do that there?
 
-Answers follow the store: a role that was taken away is gone with the next call. What few
-roles a caller holds is remembered until something is committed. A role at a scope counts at
-everything below it. ``/`` is the root of the caller's tenant: it reaches the subscriptions of
-that tenant and no others.
+Answers follow the store: a role that was taken away is gone with the next call, and so is one
+that came with a group which the caller has left. What few roles a caller holds is remembered
+until something is committed. Roles of a caller are its own and those of all groups around it,
+nested ones included. A role at a scope counts at everything below it. ``/`` is the root of the
+caller's tenant: it reaches the subscriptions of that tenant and no others.
+
+Nothing is allowed but by a role; roles only add up. An action is one of the resource manager's,
+or a data action: these are two worlds, and no ``actions`` grant anything in the other one.
 
 Whoever answers a request with a token must have asked here; ``Deciding`` lets the edge see
 that. The answer never depends on whether the resource exists.
@@ -11,7 +15,7 @@ that. The answer never depends on whether the resource exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
 from typing import Self, TypeVar
 
@@ -25,6 +29,12 @@ from landbridge_server.store.role_assignments import Held
 from landbridge_wire.errors import ArmError
 
 T = TypeVar("T")
+
+_WALKED = 16
+"""Scopes that are compared one by one; when there are more, they are looked up."""
+
+MANY_FOR = 256
+"""Questions for which a caller that held many roles is taken to hold many still."""
 
 
 class Deciding:
@@ -66,6 +76,14 @@ def enclosing(scope: str) -> list[str]:
     return found
 
 
+def _above(scope: str) -> Iterator[str]:
+    """Yield every prefix of a scope that ends in ``/``."""
+    at = scope.find("/")
+    while at >= 0:
+        yield scope[: at + 1]
+        at = scope.find("/", at + 1)
+
+
 def _subscription_of(scope: str) -> str:
     parts = scope.lower().split("/")
     return parts[2] if len(parts) > 2 and parts[1] == "subscriptions" else ""
@@ -88,32 +106,53 @@ class Access:
         """Read assignments from ``db``."""
         self.db = db
         self._tenants: dict[str, str] = {}
-        self._held: Remembered[str, dict[str, list[Held]] | None] = Remembered(db)
+        self._held: Remembered[tuple[str, str], dict[str, list[Held]] | None] = Remembered(db)
+        self._many: dict[str, int] = {}
         self._custom: Remembered[tuple[str, str], AnyRole | None] = Remembered(db)
 
-    def require(self, caller: Caller, action: str, scope: str, connection: Connection | None = None) -> None:
-        """Return if the caller may perform ``action`` at ``scope``.
+    def require(
+        self,
+        caller: Caller,
+        action: str,
+        scope: str,
+        connection: Connection | None = None,
+        *,
+        data: bool = False,
+    ) -> None:
+        """Return if the caller may perform ``action`` at ``scope``; ``data``: it is a data action.
 
         Raises:
             ArmError: AuthorizationFailed.
         """
-        if not self.allows(caller, action, scope, connection):
+        if not self.allows(caller, action, scope, connection, data=data):
             raise refusal(caller, action, scope)
 
-    def allows(self, caller: Caller, action: str, scope: str, connection: Connection | None = None) -> bool:
-        """Say whether the caller may perform ``action`` at ``scope``."""
+    def allows(
+        self,
+        caller: Caller,
+        action: str,
+        scope: str,
+        connection: Connection | None = None,
+        *,
+        data: bool = False,
+    ) -> bool:
+        """Say whether the caller may perform ``action`` at ``scope``; ``data``: it is a data action."""
         decided()
         return any(
-            self._permits(caller, one, action, connection)
-            for one in self._held_at(caller.object_id, scope, connection)
+            self._permits(caller, one, action, connection, data)
+            for one in self._held_at(caller, scope, connection)
         ) and self._same_tenant(connection, caller, scope)
 
     def roles_at(self, connection: Connection, caller: Caller, scope: str) -> list[AnyRole]:
-        """Return the roles that the caller holds at a scope and above it; decides nothing."""
+        """Return the roles that the caller holds at a scope and above it; decides nothing.
+
+        A role that it holds several times, as by two groups, is there once.
+        """
         if not self._same_tenant(connection, caller, scope):
             return []
-        held = self._held_at(caller.object_id, scope, connection)
-        found = (self._role(caller, one.role_definition, connection) for one in held)
+        held = self._held_at(caller, scope, connection)
+        guids = dict.fromkeys(one.role_definition for one in sorted(held))
+        found = (self._role(caller, guid, connection) for guid in guids)
         return [role for role in found if role is not None]
 
     def visible(
@@ -127,10 +166,12 @@ class Access:
         if self.allows(caller, action, scope, connection):
             return None
         places = tuple(
-            held.scope_key
-            for held in role_assignments.held(connection, caller.object_id)
-            if held.scope_key.startswith(scope.lower().rstrip("/") + "/")
-            and self._permits(caller, held, action, connection)
+            dict.fromkeys(
+                held.scope_key
+                for held in _of_tenant(role_assignments.held(connection, caller.object_id), caller.tenant_id)
+                if held.scope_key.startswith(scope.lower().rstrip("/") + "/")
+                and self._permits(caller, held, action, connection)
+            )
         )
         if not places or not self._same_tenant(connection, caller, scope):
             raise refusal(caller, action, scope)
@@ -140,7 +181,8 @@ class Access:
         """Return the subscriptions in or below which the caller holds any role."""
         decided()
         everywhere = subscriptions.of_tenant(connection, caller.tenant_id)
-        held = {one.scope_key for one in role_assignments.held(connection, caller.object_id)}
+        found = _of_tenant(role_assignments.held(connection, caller.object_id), caller.tenant_id)
+        held = {one.scope_key for one in found}
         if "/" in held:
             return everywhere
         ids = {_subscription_of(scope) for scope in held}
@@ -183,22 +225,44 @@ class Access:
             tenant = self._read(connection, lambda opened: self.tenant_of(opened, subscription))
         return tenant == caller.tenant_id
 
-    def _held_at(self, principal_id: str, scope: str, connection: Connection | None) -> list[Held]:
-        """Return what a principal holds at a scope and above it."""
-        by_scope = self._held.get(
-            principal_id, lambda: self._read(connection, lambda opened: _by_scope(opened, principal_id))
-        )
+    def _held_at(self, caller: Caller, scope: str, connection: Connection | None) -> list[Held]:
+        """Return what a caller holds at a scope and above it, as a member of groups, too."""
+        by_scope = self._few(caller, connection)
         if by_scope is None:
-            places = enclosing(scope)
-            return self._read(
+            principal_id, places = caller.object_id, enclosing(scope)
+            held = self._read(
                 connection, lambda opened: role_assignments.held_at(opened, principal_id, places)
             )
+            return _of_tenant(held, caller.tenant_id)
         wanted = scope.lower().rstrip("/") + "/"
+        if len(by_scope) > _WALKED:
+            return [one for place in _above(wanted) for one in by_scope.get(place, ())]
         return [one for place, held in by_scope.items() if wanted.startswith(place) for one in held]
 
-    def _permits(self, caller: Caller, held: Held, action: str, connection: Connection | None) -> bool:
+    def _few(self, caller: Caller, connection: Connection | None) -> dict[str, list[Held]] | None:
+        """Return all that a caller holds, by scope; None if that is much.
+
+        Whoever held much a moment ago is not counted again: asking by scope is right for
+        everybody, only slower for those who hold little.
+        """
+        principal_id, tenant_id = caller.object_id, caller.tenant_id
+        left = self._many.pop(principal_id, 0)
+        if left > 1:
+            self._many[principal_id] = left - 1
+            return None
+        found = self._held.get(
+            (principal_id, tenant_id),
+            lambda: self._read(connection, lambda opened: _by_scope(opened, principal_id, tenant_id)),
+        )
+        if found is None:
+            self._many[principal_id] = MANY_FOR
+        return found
+
+    def _permits(
+        self, caller: Caller, held: Held, action: str, connection: Connection | None, data: bool = False
+    ) -> bool:
         role = self._role(caller, held.role_definition, connection)
-        return role is not None and role.allows(action)
+        return role is not None and role.allows(action, data=data)
 
     def _role(self, caller: Caller, guid: str, connection: Connection | None) -> AnyRole | None:
         """Return a role by its GUID: a built-in one, or one of the caller's tenant."""
@@ -215,11 +279,16 @@ class Access:
         return self.db.read(work) if connection is None else work(connection)
 
 
-def _by_scope(connection: Connection, principal_id: str) -> dict[str, list[Held]] | None:
+def _of_tenant(held: list[Held], tenant_id: str) -> list[Held]:
+    """Return what counts for callers of a tenant: a group of another one gives them nothing."""
+    return [one for one in held if one.tenant_id == tenant_id]
+
+
+def _by_scope(connection: Connection, principal_id: str, tenant_id: str) -> dict[str, list[Held]] | None:
     few = role_assignments.held_if_few(connection, principal_id)
     if few is None:
         return None
     found: dict[str, list[Held]] = {}
-    for held in few:
+    for held in _of_tenant(few, tenant_id):
         found.setdefault(held.scope_key.rstrip("/") + "/", []).append(held)
     return found

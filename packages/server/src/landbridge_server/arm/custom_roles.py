@@ -7,11 +7,12 @@ given, and is seen, at its assignable scopes and below them, and nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from landbridge_server.arm import roles
-from landbridge_server.arm.roles import Role
+from landbridge_server.arm.roles import Permission, Role
 from landbridge_server.store import role_definitions
 from landbridge_server.store.database import Connection
 from landbridge_server.store.role_definitions import Definition
@@ -25,7 +26,7 @@ class CustomRole:
     """A custom role, ready to be asked."""
 
     definition: Definition
-    sets: tuple[Role, ...]
+    sets: tuple[Permission, ...]
     assignable_scopes: tuple[str, ...]
 
     @property
@@ -44,9 +45,9 @@ class CustomRole:
         found: Permissions = msgspec.json.decode(self.definition.permissions)
         return found
 
-    def allows(self, action: str) -> bool:
-        """Say whether holding the role allows an action, in any casing."""
-        return any(one.allows(action) for one in self.sets)
+    def allows(self, action: str, *, data: bool = False) -> bool:
+        """Say whether holding the role allows an action, in any casing; ``data``: it is a data action."""
+        return any(one.allows(action, data=data) for one in self.sets)
 
     def is_assignable(self, scope: str) -> bool:
         """Say whether the role may be given at a scope: at an assignable one or below it."""
@@ -65,22 +66,25 @@ def _reaches(above: str, scope: str) -> bool:
     return other == own or other.startswith(f"{own}/")
 
 
-def of(definition: Definition) -> CustomRole:
-    """Return the role of a row."""
-    permissions: Permissions = msgspec.json.decode(definition.permissions)
-    scopes: list[str] = msgspec.json.decode(definition.assignable_scopes)
-    sets = tuple(
-        Role(
-            definition.guid,
-            definition.name,
-            definition.description,
+@lru_cache(maxsize=1024)
+def _sets(permissions: str) -> tuple[Permission, ...]:
+    """Return the sets of a text; remembered, as patterns are prepared once."""
+    found: Permissions = msgspec.json.decode(permissions)
+    return tuple(
+        Permission(
             tuple(one["actions"]),
             tuple(one["notActions"]),
             tuple(one["dataActions"]),
+            tuple(one["notDataActions"]),
         )
-        for one in permissions
+        for one in found
     )
-    return CustomRole(definition, sets, tuple(scopes))
+
+
+def of(definition: Definition) -> CustomRole:
+    """Return the role of a row."""
+    scopes: list[str] = msgspec.json.decode(definition.assignable_scopes)
+    return CustomRole(definition, _sets(definition.permissions), tuple(scopes))
 
 
 def find(connection: Connection, tenant_id: str, guid: str) -> AnyRole | None:

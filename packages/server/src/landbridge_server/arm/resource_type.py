@@ -255,8 +255,12 @@ class ResourceType(TypeInfo):
 class ServedType(TypeInfo):
     """A type whose requests its provider answers itself, such as role assignments.
 
-    ``anywhere``: it may hang on the tenant, a subscription, a group or any resource.
+    ``anywhere``: it may hang on the tenant, a subscription, a group or any resource. With POST
+    among its verbs its collection is an action at a scope.
     """
+
+    asks_itself = False
+    """Whether ``handle`` asks the gate: no one action at the scope of the request decides."""
 
     async def handle(self, call: Call, reference: Reference) -> Answer:
         """Answer an authorized request; ``reference.id.collection`` is set for a list.

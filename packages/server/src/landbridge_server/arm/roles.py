@@ -1,16 +1,61 @@
 """The built-in roles, with Azure's names, GUIDs and actions.
 
 An action is ``Namespace/type/verb``; a role allows it when one of its ``actions`` matches and
-none of its ``not_actions`` does. ``*`` matches anything, ``/`` included; case does not count.
+none of its ``not_actions`` does, and a data action by its ``data_actions`` and
+``not_data_actions`` alone. ``*`` matches anything, ``/`` included; case does not count.
 Actions of providers that do not exist here stay listed: they grant nothing and keep the
 printed definition the same as elsewhere.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
+
+from landbridge_server.arm.action_patterns import Patterns
+
+_MOST_ANSWERS = 1024
+"""Answers that a set of permissions keeps: there are hardly more actions than that."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One set of permissions of a role: what it grants, less what it takes away of that again."""
+
+    actions: tuple[str, ...]
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+
+    @cached_property
+    def _control(self) -> tuple[Patterns, Patterns]:
+        return Patterns(self.actions), Patterns(self.not_actions)
+
+    @cached_property
+    def _data(self) -> tuple[Patterns, Patterns]:
+        return Patterns(self.data_actions), Patterns(self.not_data_actions)
+
+    @cached_property
+    def _answers(self) -> tuple[dict[str, bool], dict[str, bool]]:
+        return {}, {}
+
+    def allows(self, action: str, *, data: bool = False) -> bool:
+        """Say whether an action, in any casing, is granted; ``data``: it is a data action."""
+        answers = self._answers[data]
+        found = answers.get(action)
+        if found is None:
+            granted, taken = self.patterns(action, data=data)
+            found = granted is not None and taken is None
+            if len(answers) >= _MOST_ANSWERS:
+                answers.clear()
+            answers[action] = found
+        return found
+
+    def patterns(self, action: str, *, data: bool = False) -> tuple[str | None, str | None]:
+        """Return the pattern that grants an action and the one that takes it away again, for people."""
+        granted, taken = self._data if data else self._control
+        lower = action.lower()
+        return granted.match(lower), taken.match(lower)
 
 
 @dataclass(frozen=True)
@@ -23,27 +68,16 @@ class Role:
     actions: tuple[str, ...]
     not_actions: tuple[str, ...] = ()
     data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
 
-    def allows(self, action: str) -> bool:
-        """Say whether holding the role allows an action, in any casing."""
-        return _allows(self, action.lower())
+    @cached_property
+    def sets(self) -> tuple[Permission, ...]:
+        """Its one set of permissions."""
+        return (Permission(self.actions, self.not_actions, self.data_actions, self.not_data_actions),)
 
-
-def _expression(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    alternatives = (".*".join(re.escape(part) for part in one.lower().split("*")) for one in patterns)
-    return re.compile("|".join(alternatives) or r"(?!)", re.DOTALL)
-
-
-@lru_cache(maxsize=64)
-def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return _expression(patterns)
-
-
-@lru_cache(maxsize=4096)
-def _allows(role: Role, action: str) -> bool:
-    return bool(_compiled(role.actions).fullmatch(action)) and not _compiled(role.not_actions).fullmatch(
-        action
-    )
+    def allows(self, action: str, *, data: bool = False) -> bool:
+        """Say whether holding the role allows an action, in any casing; ``data``: it is a data action."""
+        return self.sets[0].allows(action, data=data)
 
 
 def permissions(role: Role) -> dict[str, list[str]]:
@@ -52,7 +86,7 @@ def permissions(role: Role) -> dict[str, list[str]]:
         "actions": list(role.actions),
         "notActions": list(role.not_actions),
         "dataActions": list(role.data_actions),
-        "notDataActions": [],
+        "notDataActions": list(role.not_data_actions),
     }
 
 
@@ -137,14 +171,61 @@ LOCAL_USER_LOGIN = Role(
     ),
 )
 
+_SEES_MACHINES = (
+    "Microsoft.Network/publicIPAddresses/read",
+    "Microsoft.Network/virtualNetworks/read",
+    "Microsoft.Network/loadBalancers/read",
+    "Microsoft.Network/networkInterfaces/read",
+    "Microsoft.Compute/virtualMachines/*/read",
+    "Microsoft.HybridCompute/machines/*/read",
+    "Microsoft.HybridConnectivity/endpoints/listCredentials/action",
+)
+ADMINISTRATOR_LOGIN = Role(
+    "1c0163c0-47e6-4577-8991-ea5c82e286e4",
+    "Virtual Machine Administrator Login",
+    "View Virtual Machines in the portal and login as administrator",
+    _SEES_MACHINES,
+    data_actions=(
+        "Microsoft.Compute/virtualMachines/login/action",
+        "Microsoft.Compute/virtualMachines/loginAsAdmin/action",
+        "Microsoft.HybridCompute/machines/login/action",
+        "Microsoft.HybridCompute/machines/loginAsAdmin/action",
+    ),
+)
+USER_LOGIN = Role(
+    "fb879df8-f326-4884-b1cf-06f3ad86be52",
+    "Virtual Machine User Login",
+    "View Virtual Machines in the portal and login as a regular user.",
+    _SEES_MACHINES,
+    data_actions=(
+        "Microsoft.Compute/virtualMachines/login/action",
+        "Microsoft.HybridCompute/machines/login/action",
+    ),
+)
+ACCESS_CONTROL_ADMINISTRATOR = Role(
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168",
+    "Role Based Access Control Administrator",
+    "Manage access to Azure resources by assigning roles using Azure RBAC. This role does not allow you to "
+    "manage access using other ways, such as Azure Policy.",
+    (
+        "Microsoft.Authorization/roleAssignments/write",
+        "Microsoft.Authorization/roleAssignments/delete",
+        "*/read",
+        "Microsoft.Support/*",
+    ),
+)
+
 BUILT_IN = (
     OWNER,
     CONTRIBUTOR,
     READER,
     USER_ACCESS_ADMINISTRATOR,
+    ACCESS_CONTROL_ADMINISTRATOR,
     ONBOARDING,
     RESOURCE_ADMINISTRATOR,
     LOCAL_USER_LOGIN,
+    USER_LOGIN,
+    ADMINISTRATOR_LOGIN,
 )
 _BY_GUID = {role.guid: role for role in BUILT_IN}
 _BY_NAME = {role.name.lower(): role for role in BUILT_IN}

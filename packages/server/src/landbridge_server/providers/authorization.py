@@ -1,24 +1,32 @@
-"""``Microsoft.Authorization/roleAssignments``, at any scope."""
+"""``Microsoft.Authorization/roleAssignments``, at any scope.
+
+Whoever may write at a scope may give any role there, as on Azure: that is what Owner and User
+Access Administrator are for. The last of these two at a subscription, or at the root where
+there is none above it, stays: nobody could give a role there any more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from landbridge_server.arm import custom_roles, filters, locks, names, refusals
+from landbridge_server.arm import custom_roles, filters, locks, names, paging, refusals
 from landbridge_server.arm.access import enclosing
-from landbridge_server.arm.call import Answer, Call, answer
+from landbridge_server.arm.call import Answer, Call, answer, encode
 from landbridge_server.arm.custom_roles import AnyRole, CustomRole
 from landbridge_server.arm.documents import iso
-from landbridge_server.arm.grants import NAMESPACE, assignment_id, grant, principal_type
+from landbridge_server.arm.grants import NAMESPACE, assignment_id, grant
 from landbridge_server.arm.resource_type import Reference, ServedType
+from landbridge_server.arm.roles import OWNER, USER_ACCESS_ADMINISTRATOR
 from landbridge_server.providers.role_definitions import definition_id, missing
-from landbridge_server.store import principals, resources, role_assignments
+from landbridge_server.store import holders, resources, role_assignments
 from landbridge_server.store.database import Connection, Database
-from landbridge_server.store.role_assignments import Assignment
+from landbridge_server.store.holders import Holder
+from landbridge_server.store.role_assignments import Assignment, Wanted
 from landbridge_wire import arm_id
 from landbridge_wire.errors import ArmError
 
 _KINDS = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
+_ADMINISTRATORS = (OWNER.guid, USER_ACCESS_ADMINISTRATOR.guid)
 
 
 def shown(found: Assignment, scope: str) -> dict[str, object]:
@@ -57,10 +65,11 @@ class RoleAssignments(ServedType):
     )
     verbs = frozenset({"GET", "PUT", "DELETE"})
 
-    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
-        """Take the store and the clock."""
+    def __init__(self, db: Database, clock: Callable[[], float], base: str) -> None:
+        """Take the store, the clock, and the address under which clients see the resource manager."""
         self.db = db
         self.clock = clock
+        self.base = base
 
     async def handle(self, call: Call, reference: Reference) -> Answer:
         """Answer a request that the gate has let through."""
@@ -108,18 +117,18 @@ class RoleAssignments(ServedType):
         def work(connection: Connection) -> Assignment:
             _check_scope(connection, scope)
             role = _role(connection, call.caller.tenant_id, guid, scope)
-            principal = _principal(connection, call, properties)
+            holder = _holder(connection, call, properties)
             known = role_assignments.get(connection, reference.key)
             if known is not None:
-                _check_same(known, role, principal)
+                _check_same(known, role, holder)
                 return _described(connection, known, description, now, call.caller.object_id)
             locks.check_write(connection, scope)
-            _check_twin(connection, scope, role, principal)
+            _check_twin(connection, scope, role, holder)
             return grant(
                 connection,
-                tenant_id=principal.tenant_id,
-                principal_id=principal.object_id,
-                principal_type=principal_type(principal.kind),
+                tenant_id=holder.tenant_id,
+                principal_id=holder.object_id,
+                principal_type=holder.principal_type,
                 role=role,
                 scope=scope,
                 now=now,
@@ -136,6 +145,7 @@ class RoleAssignments(ServedType):
             found = self._find(connection, call, reference)
             if found is not None:
                 locks.check_delete(connection, assignment_id(found.scope, found.name))
+                _check_others(connection, found)
                 role_assignments.remove(connection, found.assignment_key)
             return found
 
@@ -145,19 +155,30 @@ class RoleAssignments(ServedType):
     def _list(self, connection: Connection, call: Call, reference: Reference) -> Answer:
         scope = reference.id.parent.lower()
         _check_scope(connection, scope)
-        principal, only_above = "", False
+        principal, with_groups, only_above = "", False, False
         text = call.query.get("$filter", "")
         for term in filters.parse(text):
             if term.operator == "atscope":
                 only_above = True
-            elif (term.name, term.operator) == ("principalid", "eq") or term.operator == "assignedto":
-                principal = term.value.lower()
+            elif term.operator == "assignedto":
+                principal, with_groups = term.value.lower() or call.caller.object_id, True
+            elif (term.name, term.operator) == ("principalid", "eq"):
+                principal, with_groups = term.value.lower(), False
             else:
                 raise filters.refuse(text, "It can be atScope(), principalId eq '...' or assignedTo('...').")
-        found = role_assignments.listed(
-            connection, call.caller.tenant_id, enclosing(scope), None if only_above else scope
+        size = paging.size(call.query)
+        wanted = Wanted(
+            call.caller.tenant_id,
+            above=tuple(enclosing(scope)),
+            below=None if only_above else scope,
+            principal_id=principal,
+            with_groups=with_groups,
+            after=paging.after(call.query),
+            limit=size + 1,
         )
-        return answer({"value": [shown(one, scope) for one in found if principal in ("", one.principal_id)]})
+        found = role_assignments.listed(connection, wanted)
+        link = paging.next_link(call, self.base, found[size - 1].assignment_key) if len(found) > size else ""
+        return paging.page([encode(shown(one, scope)) for one in found[:size]], link)
 
 
 def _check_scope(connection: Connection, scope: str) -> None:
@@ -200,7 +221,8 @@ def _check_unconditional(properties: dict[str, object]) -> None:
             )
 
 
-def _principal(connection: Connection, call: Call, properties: dict[str, object]) -> principals.Principal:
+def _holder(connection: Connection, call: Call, properties: dict[str, object]) -> Holder:
+    """Return the user, group or service principal that a role is given to."""
     object_id, wanted = properties.get("principalId"), properties.get("principalType")
     if not isinstance(object_id, str) or not names.is_guid(object_id):
         raise refusals.invalid(
@@ -210,7 +232,7 @@ def _principal(connection: Connection, call: Call, properties: dict[str, object]
         raise refusals.invalid(
             f"'properties.principalType' must be one of {', '.join(_KINDS)}.", "principalType"
         )
-    found = principals.get(connection, object_id.lower())
+    found = holders.find(connection, object_id.lower())
     short = object_id.replace("-", "").lower()
     if found is None or found.tenant_id != call.caller.tenant_id:
         raise ArmError(
@@ -218,10 +240,10 @@ def _principal(connection: Connection, call: Call, properties: dict[str, object]
             f"Principal {short} does not exist in the directory {call.caller.tenant_id}. "
             "Check that you have the correct principal ID.",
         )
-    if wanted is not None and wanted != principal_type(found.kind):
+    if wanted is not None and wanted != found.principal_type:
         raise ArmError(
             "UnmatchedPrincipalType",
-            f"The PrincipalId '{short}' has type '{principal_type(found.kind)}' , which is different from "
+            f"The PrincipalId '{short}' has type '{found.principal_type}' , which is different from "
             f"specified PrinciaplType '{wanted}'.",
         )
     return found
@@ -235,9 +257,9 @@ def _description(properties: dict[str, object]) -> str | None:
     return given
 
 
-def _check_same(known: Assignment, role: AnyRole, principal: principals.Principal) -> None:
+def _check_same(known: Assignment, role: AnyRole, holder: Holder) -> None:
     """Refuse to make another assignment of one: only its description can change."""
-    if (known.role_definition, known.principal_id) != (role.guid, principal.object_id):
+    if (known.role_definition, known.principal_id) != (role.guid, holder.object_id):
         raise ArmError(
             "RoleAssignmentUpdateNotPermitted",
             "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
@@ -255,8 +277,26 @@ def _described(
     return known._replace(description=description, changed_at=now, changed_by=by)
 
 
-def _check_twin(connection: Connection, scope: str, role: AnyRole, principal: principals.Principal) -> None:
-    twin = role_assignments.same(connection, scope.lower(), role.guid, principal.object_id)
+def _check_others(connection: Connection, leaving: Assignment) -> None:
+    """Refuse to remove the last one who may give roles at a subscription or at the root."""
+    parts = leaving.scope_key.split("/")
+    is_wide = leaving.scope_key == "/" or (len(parts) == 3 and parts[1] == "subscriptions")
+    if leaving.role_definition not in _ADMINISTRATORS or not is_wide:
+        return
+    scopes = enclosing(leaving.scope_key)
+    if not role_assignments.is_held_at(
+        connection, leaving.tenant_id, scopes, _ADMINISTRATORS, but=leaving.assignment_key
+    ):
+        raise ArmError(
+            "CannotDeleteLastRbacAdminAssignment",
+            "Cannot delete the last RBAC admin assignment. Give somebody else "
+            f"'{OWNER.name}' or '{USER_ACCESS_ADMINISTRATOR.name}' there first.",
+            cause="service",
+        )
+
+
+def _check_twin(connection: Connection, scope: str, role: AnyRole, holder: Holder) -> None:
+    twin = role_assignments.same(connection, scope.lower(), role.guid, holder.object_id)
     if twin is not None:
         raise ArmError(
             "RoleAssignmentExists",

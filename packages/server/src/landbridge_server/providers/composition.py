@@ -120,8 +120,8 @@ class ResourceManager:
                 Provider(
                     "Microsoft.Authorization",
                     (
-                        RoleAssignments(db, clock),
-                        RoleDefinitions(db, access, clock),
+                        RoleAssignments(db, clock, base),
+                        RoleDefinitions(db, access, clock, lambda: self.registry),
                         Permissions(db, access),
                         DenyAssignments(),
                         ClassicAdministrators(),

@@ -14,10 +14,12 @@ import msgspec
 
 from landbridge_server.arm import custom_roles, filters, locks, names, refusals, shape
 from landbridge_server.arm.access import Access
+from landbridge_server.arm.actions import KnownActions
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.custom_roles import AnyRole, CustomRole
 from landbridge_server.arm.documents import iso
 from landbridge_server.arm.grants import NAMESPACE
+from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.resource_type import Reference, ServedType
 from landbridge_server.arm.roles import BUILT_IN, by_guid, named, permissions
 from landbridge_server.arm.shape import Text
@@ -29,6 +31,9 @@ from landbridge_wire.errors import ArmError
 
 MOST = 5000
 """Custom roles of a tenant, as on Azure."""
+
+MOST_ACTIONS = 2048
+"""Patterns of one role, in all its sets: each question is compared with all of them."""
 
 _SETS = ("actions", "notActions", "dataActions", "notDataActions")
 _SHAPE = {
@@ -98,11 +103,15 @@ class RoleDefinitions(ServedType):
     api_versions = ("2022-04-01", "2022-05-01-preview", "2018-01-01-preview", "2015-07-01")
     verbs = frozenset({"GET", "PUT", "DELETE"})
 
-    def __init__(self, db: Database, access: Access, clock: Callable[[], float]) -> None:
-        """Take the store, the gate and the clock."""
+    def __init__(
+        self, db: Database, access: Access, clock: Callable[[], float], registry: Callable[[], Registry]
+    ) -> None:
+        """Take the store, the gate, the clock, and the registry, which is complete when somebody asks."""
         self.db = db
         self.access = access
         self.clock = clock
+        self._registry = registry
+        self._known: KnownActions | None = None
 
     async def handle(self, call: Call, reference: Reference) -> Answer:
         """List the roles, show one, write or remove a custom one."""
@@ -148,6 +157,7 @@ class RoleDefinitions(ServedType):
         body = await call.json()
         kept: dict[str, Any] = shape.keep(_SHAPE, body.get("properties") or {}, "properties")
         name, sets, scopes = _checked(kept)
+        self._check_actions(sets)
         now, tenant, who = self.clock(), call.caller.tenant_id, call.caller.object_id
 
         def work(connection: Connection) -> Definition:
@@ -158,6 +168,7 @@ class RoleDefinitions(ServedType):
             old = role_definitions.get(connection, tenant, guid)
             if old is not None:
                 self._check_may_change(connection, call, old)
+                _check_given(connection, old, scopes)
             self._check_name(connection, tenant, guid, name)
             if old is None and role_definitions.count(connection, tenant) >= MOST:
                 text = f"Role definition limit exceeded. No more than {MOST} custom roles can be created."
@@ -192,13 +203,8 @@ class RoleDefinitions(ServedType):
                 return None
             locks.check_delete(connection, reference.id.text)
             self._check_may_change(connection, call, old, "delete")
-            if role_assignments.any_of_role(connection, tenant, guid):
-                raise ArmError(
-                    "RoleDefinitionHasAssignments",
-                    f"There are existing role assignments referencing role (code: {guid}). "
-                    "Delete them before you delete the role.",
-                    cause="service",
-                )
+            if role_assignments.scopes_of_role(connection, tenant, guid):
+                raise _in_use(guid, "Delete them before you delete the role.")
             role_definitions.remove(connection, tenant, guid)
             return old
 
@@ -213,6 +219,16 @@ class RoleDefinitions(ServedType):
         """Return if the caller may change a role wherever it is assignable so far."""
         for scope in custom_roles.of(old).assignable_scopes:
             self.access.require(call.caller, self.action(verb), scope, connection)
+
+    def _check_actions(self, sets: custom_roles.Permissions) -> None:
+        """Refuse a role with an action that nothing here asks for, nor any built-in role names."""
+        if self._known is None:
+            self._known = KnownActions(self._registry())
+        for one in sets:
+            for word, texts in one.items():
+                unknown = self._known.first_unknown(texts, data=word in ("dataActions", "notDataActions"))
+                if unknown is not None:
+                    raise _unknown(unknown)
 
     def _check_name(self, connection: Connection, tenant: str, guid: str, name: str) -> None:
         twin = role_definitions.named(connection, tenant, name)
@@ -257,15 +273,39 @@ def _checked(kept: dict[str, Any]) -> tuple[str, custom_roles.Permissions, list[
     sets = [{word: one.get(word, []) for word in _SETS} for one in kept.get("permissions", [])]
     if not sets:
         raise refusals.invalid("'properties.permissions' must hold permissions.", "permissions")
-    wrong = [text for one in sets for texts in one.values() for text in texts if not _is_action(text)]
+    texts = [text for one in sets for texts in one.values() for text in texts]
+    if len(texts) > MOST_ACTIONS:
+        raise refusals.invalid(f"A role can hold at most {MOST_ACTIONS} actions.", "permissions")
+    wrong = [text for text in texts if not _is_action(text)]
     if wrong:
-        raise ArmError(
-            "InvalidActionOrNotAction",
-            f"'{wrong[0][:200]}' does not match any of the actions supported by the providers. "
-            "An action is Namespace/type/verb, with '*' for any part of it.",
-            cause="service",
-        )
+        raise _unknown(wrong[0])
     return name, sets, scopes
+
+
+def _unknown(text: str) -> ArmError:
+    return ArmError(
+        "InvalidActionOrNotAction",
+        f"'{text[:200]}' does not match any of the actions supported by the providers. "
+        "An action is Namespace/type/verb, with '*' for any part of it; "
+        "'az provider operation list' shows those of this cloud.",
+        cause="service",
+    )
+
+
+def _in_use(guid: str, advice: str) -> ArmError:
+    return ArmError(
+        "RoleDefinitionHasAssignments",
+        f"There are existing role assignments referencing role (code: {guid}). {advice}",
+        cause="service",
+    )
+
+
+def _check_given(connection: Connection, old: Definition, scopes: list[str]) -> None:
+    """Refuse assignable scopes beside which somebody holds the role already."""
+    kept = custom_roles.of(old._replace(assignable_scopes=msgspec.json.encode(scopes).decode()))
+    for scope in role_assignments.scopes_of_role(connection, old.tenant_id, old.guid):
+        if not kept.is_assignable(scope):
+            raise _in_use(old.guid, f"'{scope}' would not be an assignable scope any more.")
 
 
 def _is_action(text: str) -> bool:

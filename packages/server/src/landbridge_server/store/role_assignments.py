@@ -1,17 +1,32 @@
 """Role assignments: who holds which role at which scope.
 
-``scope_key`` is the lower-case scope; the tenant's root is ``/``.
+``scope_key`` is the lower-case scope; the tenant's root is ``/``. A role that a group holds is
+held by all of its members, and by those of the groups in it, however deep: whoever asks what a
+principal holds is told that, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, literal_column, or_, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    literal_column,
+    or_,
+    select,
+)
 
 from landbridge_server.store.prepared import Prepared
-from landbridge_server.store.schema import role_assignments
+from landbridge_server.store.schema import group_members, role_assignments
+from landbridge_server.store.schema.columns import NAME
 
 
 class Assignment(NamedTuple):
@@ -37,21 +52,30 @@ class Held(NamedTuple):
 
     scope_key: str
     role_definition: str
+    tenant_id: str
+
+
+def _holders() -> CTE:
+    """Return a principal and the groups around it; a cycle of groups ends: it is a set."""
+    own = select(cast(bindparam("principal_id"), NAME).label("id")).cte("holders", recursive=True)
+    return own.union(select(group_members.c.group_id).where(group_members.c.member_id == own.c.id))
+
+
+def _held() -> Select[tuple[str, str, str]]:
+    holders, columns = _holders(), role_assignments.c
+    return select(columns.scope_key, columns.role_definition, columns.tenant_id).join(
+        holders, columns.principal_id == holders.c.id
+    )
 
 
 # Scopes are asked for in rows of this many, so that the statement stays the same one.
 _WIDTH = 12
 _HELD_AT = Prepared(
-    select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
-        role_assignments.c.principal_id == bindparam("principal_id"),
-        role_assignments.c.scope_key.in_([bindparam(f"scope{number}") for number in range(_WIDTH)]),
-    )
+    _held().where(role_assignments.c.scope_key.in_([bindparam(f"scope{number}") for number in range(_WIDTH)]))
 )
-_HELD = select(role_assignments.c.scope_key, role_assignments.c.role_definition).where(
-    role_assignments.c.principal_id == bindparam("principal_id")
-)
+_HELD = Prepared(_held())
 _FEW = 64
-_HELD_IF_FEW = Prepared(_HELD.limit(literal_column(f"{_FEW + 1}")).offset(literal_column("0")))
+_HELD_IF_FEW = Prepared(_held().limit(literal_column(f"{_FEW + 1}")).offset(literal_column("0")))
 
 
 def _below(scope_key: str) -> ColumnElement[bool]:
@@ -103,16 +127,8 @@ def same(
     return Assignment(*row) if row is not None else None
 
 
-def any_of_role(connection: Connection, tenant_id: str, role_definition: str) -> bool:
-    """Say whether anybody of a tenant holds a role."""
-    statement = select(role_assignments.c.assignment_key).where(
-        role_assignments.c.tenant_id == tenant_id, role_assignments.c.role_definition == role_definition
-    )
-    return connection.execute(statement.limit(1)).first() is not None
-
-
 def held_at(connection: Connection, principal_id: str, scopes: Sequence[str]) -> list[Held]:
-    """Return which roles a principal holds at these scopes."""
+    """Return which roles a principal holds at these scopes, by itself or as a member."""
     found: list[Held] = []
     for start in range(0, len(scopes), _WIDTH):
         some = scopes[start : start + _WIDTH]
@@ -123,29 +139,86 @@ def held_at(connection: Connection, principal_id: str, scopes: Sequence[str]) ->
 
 
 def held_if_few(connection: Connection, principal_id: str) -> list[Held] | None:
-    """Return every role that a principal holds anywhere; None if they are many."""
+    """Return every role that a principal holds anywhere, also as a member; None if they are many."""
     rows = _HELD_IF_FEW.rows(connection, {"principal_id": principal_id})
     return [Held(*row) for row in rows] if len(rows) <= _FEW else None
 
 
 def held(connection: Connection, principal_id: str) -> list[Held]:
-    """Return every role that a principal holds anywhere."""
-    return [Held(*row) for row in connection.execute(_HELD, {"principal_id": principal_id})]
+    """Return every role that a principal holds anywhere, by itself or as a member."""
+    return [Held(*row) for row in _HELD.rows(connection, {"principal_id": principal_id})]
 
 
-def listed(
-    connection: Connection, tenant_id: str, above: Collection[str], below: str | None
-) -> list[Assignment]:
-    """Return the assignments at the scopes ``above`` and at those under the scope ``below``."""
-    places: list[ColumnElement[bool]] = [role_assignments.c.scope_key.in_(list(above))]
-    if below is not None:
-        places.append(_below(below))
+@dataclass(frozen=True)
+class Wanted:
+    """Which assignments of a tenant a list shows: those at ``above``, and those under ``below``.
+
+    ``principal_id``: only its own; ``with_groups``: those of the groups around it, too.
+    ``after`` is the last key of the page before, ``limit`` the size of one.
+    """
+
+    tenant_id: str
+    above: tuple[str, ...]
+    below: str | None = None
+    principal_id: str = ""
+    with_groups: bool = False
+    after: str = ""
+    limit: int | None = None
+
+
+def listed(connection: Connection, wanted: Wanted) -> list[Assignment]:
+    """Return the assignments that are wanted, by their keys."""
+    columns = role_assignments.c
+    places: list[ColumnElement[bool]] = [columns.scope_key.in_(wanted.above)]
+    if wanted.below is not None:
+        places.append(_below(wanted.below))
+    statement = select(role_assignments).where(columns.tenant_id == wanted.tenant_id, or_(*places))
+    if wanted.with_groups:
+        statement = statement.where(columns.principal_id.in_(select(_holders().c.id)))
+    elif wanted.principal_id:
+        statement = statement.where(columns.principal_id == bindparam("principal_id"))
+    if wanted.after:
+        statement = statement.where(columns.assignment_key > wanted.after)
+    statement = statement.order_by(columns.assignment_key).limit(wanted.limit)
+    rows = connection.execute(statement, {"principal_id": wanted.principal_id})
+    return [Assignment(*row) for row in rows]
+
+
+def of_holder(connection: Connection, principal_id: str, scopes: Sequence[str]) -> list[Assignment]:
+    """Return what a principal holds at these scopes, by itself or as a member, by their keys."""
+    columns = role_assignments.c
     rows = connection.execute(
         select(role_assignments)
-        .where(role_assignments.c.tenant_id == tenant_id, or_(*places))
-        .order_by(role_assignments.c.assignment_key)
+        .where(columns.scope_key.in_(scopes), columns.principal_id.in_(select(_holders().c.id)))
+        .order_by(columns.assignment_key),
+        {"principal_id": principal_id},
     )
     return [Assignment(*row) for row in rows]
+
+
+def is_held_at(
+    connection: Connection, tenant_id: str, scopes: Sequence[str], role_definitions: Sequence[str], but: str
+) -> bool:
+    """Say whether anybody holds one of these roles at one of these scopes, but for one assignment."""
+    columns = role_assignments.c
+    statement = select(columns.assignment_key).where(
+        columns.tenant_id == tenant_id,
+        columns.scope_key.in_(scopes),
+        columns.role_definition.in_(role_definitions),
+        columns.assignment_key != but,
+    )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+def scopes_of_role(connection: Connection, tenant_id: str, role_definition: str) -> list[str]:
+    """Return the lower-case scopes at which somebody of a tenant holds a role."""
+    columns = role_assignments.c
+    rows = connection.execute(
+        select(columns.scope_key)
+        .where(columns.tenant_id == tenant_id, columns.role_definition == role_definition)
+        .distinct()
+    )
+    return [str(row[0]) for row in rows]
 
 
 _REMOVE_BELOW = (
@@ -168,5 +241,5 @@ def remove_below(connection: Connection, scope_key: str) -> None:
 
 
 def remove_of_principal(connection: Connection, principal_id: str) -> None:
-    """Remove everything that a principal holds."""
+    """Remove everything that a principal or a group holds by itself."""
     _REMOVE_OF.run(connection, {"key": principal_id})
