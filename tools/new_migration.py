@@ -14,7 +14,8 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from landbridge_server.store.database import MIGRATIONS, Database
+from landbridge_server.store.database import Database
+from landbridge_server.store.revisions import MIGRATIONS
 
 
 def main() -> int:

@@ -16,6 +16,8 @@ from landbridge_server.config import ConfigError
 
 VERBS: dict[str, tuple[str, str]] = {
     "up": ("up", "start the control plane"),
+    "backup": ("backup", "keep the whole cloud in one file, while it runs"),
+    "restore": ("restore", "make a cloud from a backup"),
     "ca": ("ca", "export the root certificate"),
     "trust": ("trust", "have an installed az trust this cloud"),
     "image": ("image", "set and show the aliases of VM images"),

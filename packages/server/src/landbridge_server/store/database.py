@@ -19,16 +19,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.util.exc import CommandError as MigrationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from landbridge_server.store import postgresql, sqlite
+from landbridge_server.store import postgresql, revisions, sqlite
 from landbridge_server.store.group_commit import GroupCommit
 from landbridge_server.store.inline_commit import InlineCommit
 from landbridge_server.store.postgresql import StoreUnavailable
@@ -38,8 +34,6 @@ from landbridge_server.store.sqlite_reader import SqliteReader
 __all__ = ["Connection", "Database", "StoreUnavailable"]
 
 T = TypeVar("T")
-
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 PROBE_SECONDS = 0.25
 """How often a database that was lost is tried."""
@@ -77,18 +71,9 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision. Safe to run again, also by two nodes at once."""
-        config = AlembicConfig()
-        config.set_main_option("script_location", str(MIGRATIONS))
         engine = self.engine.execution_options(landbridge_write="migration")
         with self._explained(), engine.begin() as connection:
-            config.attributes["connection"] = connection
-            try:
-                command.upgrade(config, "head")
-            except MigrationError as error:
-                raise StoreUnavailable(
-                    f"The database was made by another version of Landbridge: {error}. "
-                    "Start the version that it was last used with, or a newer one."
-                ) from error
+            revisions.upgrade(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -218,6 +218,11 @@ def news(connection: Connection, version: int) -> News:
     return News(latest, seen, expiries(connection, few))
 
 
+def forget_holders(connection: Connection) -> None:
+    """Note that no node holds any channel: these nodes are not there any more."""
+    connection.execute(update(presence).values(holder=None))
+
+
 def by_principals(connection: Connection) -> dict[str, str]:
     """Return the keys of all machines by the object id of their managed identity."""
     return {

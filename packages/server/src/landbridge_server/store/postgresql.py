@@ -104,6 +104,17 @@ def writer(url: str) -> Engine:
     return engine
 
 
+def long_reader(url: str) -> Engine:
+    """Return the engine for one long read of everything: one snapshot, rows as they are asked for.
+
+    Raises:
+        StoreUnavailable: the URL cannot be used.
+    """
+    engine = _open(url, 0)
+    event.listen(engine, "begin", _be_patient)
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
 def _open(url: str, statement_ms: int) -> Engine:
     options = f"-c statement_timeout={statement_ms} -c idle_in_transaction_session_timeout={ABANDONED_MS}"
     engine = create_engine(
@@ -143,6 +154,12 @@ def _wait_at_most(connection: Connection, seconds: float) -> None:
 def _be_brief(connection: Connection) -> None:
     aside = connection.get_execution_options().get("landbridge_aside")
     _wait_at_most(connection, READ_MS / 1000 + PATIENCE if aside else READ_PATIENCE)
+
+
+def _be_patient(connection: Connection) -> None:
+    # Whoever takes the rows may be slow, as a disk is; the server must not take that for a loss.
+    _wait_at_most(connection, MIGRATION_SECONDS + PATIENCE)
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{MIGRATION_SECONDS}s'")
 
 
 def _wait_for_writers(connection: Connection) -> None:
