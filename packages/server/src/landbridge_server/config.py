@@ -92,6 +92,17 @@ class Endpoints:
         bare = {self.audience, self.resource_manager, self.admin_resource_manager, *self.extra_audiences}
         return frozenset(name for one in bare for name in (one.rstrip("/"), one.rstrip("/") + "/"))
 
+    @cached_property
+    def graph_audiences(self) -> frozenset[str]:
+        """Every audience that the directory's API accepts.
+
+        Where it is served at the resource manager's own origin, that one's too: az takes the
+        address for the resource manager's.
+        """
+        own = frozenset({self.graph.rstrip("/"), self.graph.rstrip("/") + "/"})
+        shared = urlsplit(self.graph).netloc == urlsplit(self.resource_manager).netloc
+        return own | self.audiences if shared else own
+
     @property
     def relay_namespace(self) -> str:
         """The relay host before its first dot."""

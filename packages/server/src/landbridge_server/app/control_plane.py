@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from landbridge_server.app.start import start_cloud
 from landbridge_server.arm import roles
@@ -32,6 +33,8 @@ from landbridge_server.identity.keys import SigningKeys
 from landbridge_server.identity.service import IdentityService
 from landbridge_server.identity.tenancy import base
 from landbridge_server.identity.tokens import TokenVerifier
+from landbridge_server.microsoft_graph.http import VERSION, GraphHttp
+from landbridge_server.microsoft_graph.service import GraphService
 from landbridge_server.portal.http import PortalHttp
 from landbridge_server.providers.composition import ResourceManager
 from landbridge_server.reconcile.delete_groups import DeleteGroups
@@ -106,6 +109,10 @@ class ControlPlane:
         verifier = TokenVerifier(keys, self.endpoints, self.clock, authorization_uri)
         self.authenticator = Authenticator(self.db, verifier)
         self.identity = IdentityHttp(service, self._relay_key)
+        graph = self.endpoints.graph
+        self.graph = GraphHttp(
+            GraphService(self.db, self.clock, f"{graph}/{VERSION}"), urlsplit(graph).path.rstrip("/")
+        )
         self.addresses = service.addresses
 
     def _open_fleet(self) -> None:

@@ -2,7 +2,7 @@
 
 A tenant goes by GUID or by its verified domain, in any casing. ``common`` and
 ``organizations`` stand for the tenant of whoever signs in, ``adfs`` for the same in the
-style of AD FS; those words, and ``graph``, cannot name tenants.
+style of AD FS; those words, ``graph`` and ``v1.0`` cannot name tenants.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from landbridge_server.store.database import Connection, Database
 
 ADFS = "adfs"
 OPEN = frozenset({"common", "organizations"})
-RESERVED = OPEN | {ADFS, "graph", "consumers"}
+RESERVED = OPEN | {ADFS, "graph", "v1.0", "consumers"}
 
 
 @dataclass(frozen=True)

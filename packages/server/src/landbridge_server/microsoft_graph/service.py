@@ -1,0 +1,74 @@
+"""Answers requests to the directory's API: each within one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from landbridge_server.identity.caller import Caller
+from landbridge_server.identity.directory import DirectoryError
+from landbridge_server.identity.passwords import WeakPassword, hash_password
+from landbridge_server.microsoft_graph import users
+from landbridge_server.microsoft_graph.errors import GraphError, bad
+from landbridge_server.microsoft_graph.request import Reply, Request, Target, target_of
+from landbridge_server.microsoft_graph.table import QUESTIONS, USERS, work_for
+from landbridge_server.store.database import Connection, Database
+from landbridge_server.store.principals import USER
+
+
+class GraphService:
+    """The directory's API of one control plane."""
+
+    def __init__(self, db: Database, clock: Callable[[], float], base: str) -> None:
+        """Serve the directory in ``db``; ``base`` is the address of the API with its version."""
+        self.db = db
+        self.clock = clock
+        self.base = base
+
+    async def answer(
+        self, method: str, path: str, query: Mapping[str, str], caller: Caller, body: Mapping[str, Any]
+    ) -> Reply:
+        """Return the answer to a request; ``path`` begins behind the version.
+
+        Raises:
+            GraphError: it is refused.
+        """
+        target = _of_caller(target_of(path), caller)
+        request = Request(method, target, query, caller, self.base, path, self.clock(), body)
+        work = work_for(request)
+        try:
+            request = await self._with_password(request)
+            if method == "GET" or target.rest[-1:] in [(name,) for name in (*QUESTIONS, "getbyids")]:
+                return self.db.read(lambda connection: work(connection, request))
+            return await self.db.write(lambda connection: work(connection, request))
+        except DirectoryError as error:
+            raise bad(str(error)) from error
+
+    async def _with_password(self, request: Request) -> Request:
+        """Return the request with the hash of the password in it, made beside the event loop."""
+        profile = request.body.get(users.PASSWORD)
+        if request.target.collection != "users" or request.target.rest or not isinstance(profile, dict):
+            return request
+        password = profile.get("password")
+        if request.method not in ("POST", "PATCH") or not isinstance(password, str):
+            return request
+
+        def check(connection: Connection) -> None:
+            USERS.check_password_change(connection, request)
+
+        self.db.read(check)
+        try:
+            return replace(request, verifier=await asyncio.to_thread(hash_password, password))
+        except WeakPassword as error:
+            raise users.weak_password() from error
+
+
+def _of_caller(target: Target, caller: Caller) -> Target:
+    """Return what a path is about where it says ``me``."""
+    if target.collection != "me":
+        return target
+    if caller.kind != USER:
+        raise GraphError("BadRequest", "/me request is only valid with delegated authentication flow.")
+    return Target("users", caller.object_id, "", target.rest)
