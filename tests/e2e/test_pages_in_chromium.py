@@ -2,150 +2,208 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import os
-import threading
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from typing import Any
 
 import pytest
 
 from chromium import Chromium, unavailable
+from examined_pages import Examined
 from landbridge_server.identity.clients import AZURE_CLI
-from landbridge_server.identity.second_factor import code_at
+from landbridge_server.identity.second_factor import WRONG_CODES, code_at
+from loopback_program import THANKS, Program
 from running import ControlPlane
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "-")
 
-SCREENSHOTS = os.environ.get("LANDBRIDGE_SCREENSHOTS", "")
-"""A folder to keep screenshots in; docs/sign-in holds some."""
-
-
-class Program:
-    """What az does: listens on loopback for the form that the browser posts."""
-
-    def __init__(self) -> None:
-        self.got: list[dict[str, list[str]]] = []
-        got = self.got
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers["content-length"])
-                got.append(parse_qs(self.rfile.read(length).decode()))
-                self._thank()
-
-            def do_GET(self) -> None:
-                if self.path != "/favicon.ico":
-                    got.append(parse_qs(urlsplit(self.path).query))
-                self._thank()
-
-            def _thank(self) -> None:
-                body = b"<!doctype html><title>Done</title><p>The program has your answer.</p>"
-                self.send_response(200)
-                self.send_header("content-type", "text/html")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *words: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://localhost:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def url(self, cloud: ControlPlane, mode: str) -> str:
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(b"v" * 43).digest()).rstrip(b"=").decode()
-        asked = {
-            "client_id": AZURE_CLI,
-            "response_type": "code",
-            "response_mode": mode,
-            "redirect_uri": self.address,
-            "scope": f"{cloud.admin.url}/.default offline_access openid profile",
-            "state": "s",
-            "code_challenge": challenge,
-            "code_challenge_method": "S256",
-        }
-        return f"{cloud.admin.url}/organizations/oauth2/v2.0/authorize?{urlencode(asked)}"
+FORM = ["username", "password", "approve", "deny"]
 
 
 @pytest.fixture
 def program() -> Iterator[Program]:
     found = Program()
     yield found
-    found.server.shutdown()
-    found.server.server_close()
+    found.close()
 
 
-@pytest.fixture
-def browser() -> Iterator[Chromium]:
+@pytest.fixture(scope="module")
+def window() -> Iterator[Chromium]:
+    """One for all: it takes seconds to start."""
     found = Chromium()
     yield found
     found.close()
 
 
-def examine(browser: Chromium, name: str) -> None:
-    """Have axe look at the page in light and dark, and keep screenshots where asked."""
-    for scheme in ("light", "dark"):
-        browser.look(scheme)
-        assert browser.violations() == []
-        if SCREENSHOTS:
-            browser.screenshot(Path(SCREENSHOTS) / f"{name}-{scheme}.png")
+@pytest.fixture
+def browser(window: Chromium) -> Chromium:
+    window.forget()
+    return window
 
 
-def by_keyboard(browser: Chromium, cloud: ControlPlane, password: str) -> None:
-    assert browser.focused() == "username"
-    browser.type(cloud.admin.user_name)
-    browser.press("Tab")
-    assert browser.focused() == "password"
-    browser.type(password)
+@pytest.fixture
+def examined(browser: Chromium, cloud: ControlPlane, program: Program) -> Iterator[Examined]:
+    found = Examined(browser, cloud.admin.url, program.address)
+    yield found
+    found.nobody_else_was_asked()
+
+
+@pytest.fixture
+def authenticator(cloud: ControlPlane) -> Iterator[dict[str, Any]]:
+    """The administrator's second factor, while a test lasts."""
+    yield json.loads(cloud.landbridge("user", "mfa-enroll", cloud.admin.user_name, "-o", "json"))
+    cloud.landbridge("user", "mfa-remove", cloud.admin.user_name)
+
+
+def device_code(cloud: ControlPlane) -> str:
+    """Ask for a code, as a program on another computer does."""
+    form = {"client_id": AZURE_CLI, "scope": f"{cloud.admin.url}/.default offline_access openid"}
+    url = f"{cloud.admin.url}/organizations/oauth2/v2.0/devicecode"
+    with cloud.opener.open(urllib.request.Request(url, urllib.parse.urlencode(form).encode())) as answer:
+        return str(json.load(answer)["user_code"])
+
+
+def fill_in(browser: Chromium, *texts: str) -> None:
+    """Type into one field after the other, then press Enter."""
+    for number, text in enumerate(texts):
+        if number:
+            browser.press("Tab")
+        browser.type(text)
     browser.press("Enter")
-
-
-def only_from(browser: Chromium, *hosts: str) -> None:
-    assert browser.asked
-    assert {urlsplit(url).netloc for url in browser.asked if url.startswith("http")} <= set(hosts)
 
 
 @pytest.mark.parametrize("mode", ["form_post", "query"])
 def test_sign_in_by_keyboard_alone_reaches_the_program(
-    browser: Chromium, cloud: ControlPlane, program: Program, mode: str
+    browser: Chromium, cloud: ControlPlane, program: Program, examined: Examined, mode: str
 ) -> None:
     browser.open(program.url(cloud, mode))
-    examine(browser, "sign-in")
-    by_keyboard(browser, cloud, "wrong")
+    examined.page("sign-in", "username")
+    assert examined.stops() == FORM
+    browser.open(program.url(cloud, mode))
+    fill_in(browser, cloud.admin.user_name, "wrong")
     browser.whole("The user name or the password is wrong")
-    examine(browser, "sign-in-wrong")
-    assert browser.focused() == "password"
-    browser.type(cloud.password)
-    browser.press("Enter")
-    browser.whole("The program has your answer")
+    examined.page("sign-in-wrong", "password")
+    assert examined.stops() == ["#password", *FORM]
+    examined.from_the_top()
+    browser.press("Tab")
+    browser.press("Enter")  # the summary's link leads to the field
+    fill_in(browser, cloud.password)
+    browser.whole(THANKS)
     (answer,) = program.got
     assert answer["state"] == ["s"]
     assert len(answer["code"][0]) > 40
-    only_from(browser, urlsplit(cloud.admin.url).netloc, urlsplit(program.address).netloc)
 
 
-def test_the_second_factor_and_the_device_pages(
-    browser: Chromium, cloud: ControlPlane, program: Program
+def test_the_page_that_goes_on_by_itself_works_without_scripts(
+    browser: Chromium, cloud: ControlPlane, program: Program, examined: Examined
+) -> None:
+    browser.scripts(allowed=False)
+    browser.open(program.url(cloud, "form_post"))
+    fill_in(browser, cloud.admin.user_name, cloud.password)
+    browser.whole("If it stays, press Continue")
+    examined.page("form-post", "Continue")
+    assert program.got == []
+    browser.press("Enter")
+    browser.whole(THANKS)
+    assert "code" in program.got[0]
+
+
+def test_cancelling_by_keyboard_tells_the_program(
+    browser: Chromium, cloud: ControlPlane, program: Program, examined: Examined
+) -> None:
+    browser.scripts(allowed=False)
+    browser.open(program.url(cloud, "form_post"))
+    for _ in range(3):
+        browser.press("Tab")
+    assert browser.focused() == "deny"
+    browser.press("Enter")
+    browser.whole("You are not signed in")
+    examined.page("form-post-cancelled", "Continue")
+    browser.press("Enter")
+    browser.whole(THANKS)
+    assert program.got[0]["error"] == ["access_denied"]
+
+
+def test_a_second_factor_by_keyboard_alone(
+    browser: Chromium,
+    cloud: ControlPlane,
+    program: Program,
+    examined: Examined,
+    authenticator: dict[str, Any],
+) -> None:
+    browser.open(program.url(cloud, "form_post"))
+    fill_in(browser, cloud.admin.user_name, cloud.password)
+    browser.whole("Enter your authenticator's code")
+    examined.page("second-factor", "otp")
+    assert examined.stops() == ["otp", "approve", "deny"]
+    browser.evaluate("document.getElementById('otp').focus()")
+    fill_in(browser, "000000")
+    browser.whole("This code is wrong")
+    examined.page("second-factor-wrong", "otp")
+    fill_in(browser, code_at(authenticator["secret"], int(time.time() // 30)))
+    browser.whole(THANKS)
+    assert "code" in program.got[0]
+
+
+def test_many_wrong_codes_are_told_to_wait(
+    browser: Chromium,
+    cloud: ControlPlane,
+    program: Program,
+    examined: Examined,
+    authenticator: dict[str, Any],
+) -> None:
+    browser.open(program.url(cloud, "form_post"))
+    fill_in(browser, cloud.admin.user_name, cloud.password)
+    browser.whole("Enter your authenticator's code")
+    for _ in range(WRONG_CODES + 1):
+        fill_in(browser, "no code")
+        browser.wait("the answer", lambda: not browser.evaluate("document.forms[0]?.elements.otp?.value"))
+    browser.whole("Please wait")
+    examined.page("please-wait")
+
+
+def test_the_device_pages_by_keyboard_alone(
+    browser: Chromium, cloud: ControlPlane, examined: Examined
 ) -> None:
     browser.open(f"{cloud.admin.url}/devicelogin")
-    examine(browser, "device-code")
-    made = json.loads(cloud.landbridge("user", "mfa-enroll", cloud.admin.user_name, "-o", "json"))
-    try:
-        browser.open(program.url(cloud, "form_post"))
-        by_keyboard(browser, cloud, cloud.password)
-        browser.whole("authenticator")
-        examine(browser, "second-factor")
-        assert browser.focused() == "otp"
-        browser.type(code_at(made["secret"], int(time.time() // 30)))
-        browser.press("Enter")
-        browser.whole("The program has your answer")
-        assert "code" in program.got[0]
-    finally:
-        cloud.landbridge("user", "mfa-remove", cloud.admin.user_name)
+    examined.page("device-code", "user_code")
+    assert examined.stops() == ["user_code", "continue"]
+    browser.evaluate("document.getElementById('user_code').focus()")
+    fill_in(browser, "bcd fgh jkl")
+    browser.whole("This code is not known")
+    examined.page("device-code-wrong", "user_code")
+    browser.evaluate("document.activeElement.select()")
+    fill_in(browser, device_code(cloud))
+    browser.whole("Code that it shows")
+    examined.page("device-sign-in", "username")
+    assert examined.stops() == FORM
+    browser.evaluate("document.getElementById('username').focus()")
+    fill_in(browser, cloud.admin.user_name, "wrong")
+    browser.whole("The user name or the password is wrong")
+    examined.page("device-sign-in-wrong", "password")
+    fill_in(browser, cloud.password)
+    browser.whole("You can close this window")
+    examined.page("device-signed-in")
+
+
+def test_a_person_turns_a_program_away(browser: Chromium, cloud: ControlPlane, examined: Examined) -> None:
+    browser.open(f"{cloud.admin.url}/devicelogin")
+    fill_in(browser, device_code(cloud))
+    browser.whole("Code that it shows")
+    for _ in range(3):
+        browser.press("Tab")
+    browser.press("Enter")
+    browser.whole("Sign-in was cancelled")
+    examined.page("device-cancelled")
+
+
+def test_a_request_that_can_be_answered_nowhere_is_told_to_the_person(
+    browser: Chromium, cloud: ControlPlane, program: Program, examined: Examined
+) -> None:
+    browser.open(program.url(cloud, "query", redirect_uri="https://elsewhere.example/"))
+    browser.whole("AADSTS50011")
+    examined.page("cannot-start")
+    assert program.got == []

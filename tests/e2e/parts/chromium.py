@@ -18,18 +18,24 @@ from running import CLONE
 
 AXE = CLONE / ".cache/axe/node_modules/axe-core/axe.min.js"
 SECONDS = 30.0
+COMPLAINTS = ("security", "javascript", "violation")  # but not that a form was answered with 400
 KEYS = {"Tab": 9, "Enter": 13}
 
 
 def unavailable() -> str:
     """Return why pages cannot be examined here, or nothing."""
     if shutil.which("chromium") is None:
-        return "There is no chromium (Debian: apt-get install chromium)."
+        # Not in tools/bootstrap.sh: 290 MB, and a desktop's libraries, for this alone.
+        return "There is no chromium (Debian: apt-get install chromium, 80 MB to fetch)."
     return "" if AXE.exists() else "There is no axe-core: run tools/client_environments.sh with npm."
 
 
 class Chromium:
-    """One browser with one page; remembers the address of every request that it made."""
+    """One browser with one page; remembers every request that it made, and what it complained of.
+
+    Names other than loopback's lead nowhere: what a page asked from elsewhere would not come, and is
+    in ``asked`` all the same.
+    """
 
     def __init__(self) -> None:
         self._profile = tempfile.mkdtemp(prefix="lb-chromium-")
@@ -44,6 +50,7 @@ class Chromium:
             "--no-proxy-server",
         )
         words += ("--ignore-certificate-errors", "--disable-background-networking", "--no-first-run")
+        words += ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",)
         script = 'exec "$@" 3<&"$0" 4>&"$LB_OUT"'
         self._process = subprocess.Popen(
             ["bash", "-c", script, str(to_browser), "chromium", *words, f"--user-data-dir={self._profile}"],
@@ -57,11 +64,14 @@ class Chromium:
         self._buffer = b""
         self._number = 0
         self._session = ""
-        self.asked: list[str] = []
+        self.asked: list[str] = []  # "GET https://...", in order
+        self.complaints: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network"):
+        for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        # Tab past the end of a page leads to the window's own buttons, and the page would lose the focus.
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def close(self) -> None:
         self._process.kill()
@@ -80,12 +90,23 @@ class Chromium:
         deadline = time.monotonic() + SECONDS
         while True:
             answer = self._next(deadline)
-            if answer.get("method") == "Network.requestWillBeSent":
-                self.asked.append(answer["params"]["request"]["url"])
+            self._note(answer.get("method", ""), answer.get("params", {}))
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 found: dict[str, Any] = answer["result"]
                 return found
+
+    def _note(self, event: str, params: dict[str, Any]) -> None:
+        if event == "Network.requestWillBeSent":
+            self.asked.append(f"{params['request']['method']} {params['request']['url']}")
+        elif event == "Log.entryAdded" and params["entry"]["source"] in (
+            "security",
+            "javascript",
+            "violation",
+        ):
+            self.complaints.append(params["entry"]["text"])
+        elif event == "Runtime.exceptionThrown":
+            self.complaints.append(str(params["exceptionDetails"]))
 
     def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
@@ -134,22 +155,40 @@ class Chromium:
         self.call("Input.dispatchKeyEvent", type="keyUp", **code)
 
     def focused(self) -> str:
-        """Return the name of the element that has the focus."""
-        return str(self.evaluate("document.activeElement.name || document.activeElement.tagName"))
+        """Return the element that has the focus: a button by what it sends, a link by where it leads."""
+        button = "e.tagName === 'BUTTON' ? e.value || e.textContent"
+        words = f"{button} : e.getAttribute('href') || e.name || e.tagName"
+        return str(self.evaluate(f"(e => {words})(document.activeElement)"))
 
-    def look(self, scheme: str) -> None:
-        """Prefer a light or a dark scheme, in a window of a usual size."""
+    def forget(self) -> None:
+        """Be as a browser that was just started."""
+        self.call("Network.clearBrowserCookies")
+        self.open("data:text/html,")
+        self.asked.clear()
+        self.complaints.clear()
+
+    def scripts(self, allowed: bool) -> None:
+        """Let pages run scripts, or no longer."""
+        self.call("Emulation.setScriptExecutionDisabled", value=not allowed)
+
+    def look(self, scheme: str, width: int = 800) -> None:
+        """Prefer a light or a dark scheme, in a window that is high enough for the page."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=800, height=720, deviceScaleFactor=1, mobile=False
-        )
+        self._size(width, 720)
+        self._size(width, max(720, int(self.evaluate("document.documentElement.scrollHeight"))))
+
+    def _size(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def violations(self) -> list[str]:
-        """Return what axe-core finds wrong with the page."""
-        self.evaluate(AXE.read_text() + ";0")
+        """Return what axe-core, which is a script itself, finds wrong with the page."""
+        self.scripts(allowed=True)
+        if not self.evaluate("'axe' in window"):
+            self.evaluate(AXE.read_text() + ";0")
         rules = "r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' '))"
         found: list[str] = self.evaluate(f"axe.run().then(r => {rules})")
         return found

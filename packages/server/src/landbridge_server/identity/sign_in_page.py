@@ -25,6 +25,7 @@ from landbridge_server.identity.tenancy import Authority
 from landbridge_server.store.database import Connection
 from landbridge_server.store.principals import Principal
 
+AGAIN = "Close this window, and start the sign-in again in the program that opened it."
 STALE = "This page was open for too long, or your browser does not accept its cookie. Sign in again."
 
 
@@ -167,7 +168,7 @@ def _headers(to: Destination) -> dict[str, str]:
 
 def cannot_start(error: OAuthError) -> Page:
     """Return the page for a request that can be answered nowhere."""
-    html = message("Sign-in cannot start", error.description)
+    html = message("Sign-in cannot start", f"{error.description} {AGAIN}")
     return Page(html, error.status if error.status in (413, 503) else 400)
 
 
