@@ -14,6 +14,7 @@ from landbridge_server.arm.access import Access
 from landbridge_server.arm.grants import grant
 from landbridge_server.arm.http import CloudMetadataHttp
 from landbridge_server.arm.sealing import Sealer
+from landbridge_server.arm.sign_in_notes import SignInNotes
 from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.ca.keyring import open_secret
@@ -27,6 +28,7 @@ from landbridge_server.fleet.node import Node
 from landbridge_server.fleet.presence import Presence, iso
 from landbridge_server.fleet.rejoining import Rejoining
 from landbridge_server.fleet.rendezvous import Rendezvous
+from landbridge_server.fleet.session_notes import SessionNotes
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.http import IdentityHttp
 from landbridge_server.identity.keys import SigningKeys
@@ -163,6 +165,8 @@ class ControlPlane:
         )
         self.arm = self.resources.http
         self.activity = self.resources.activity
+        self.identity.service.on_sign_in = SignInNotes(self.activity)
+        self.broker.on_session = SessionNotes(self.db, self.rendezvous, self.activity)
         self._delete_groups_task = DeleteGroups(self.db, self.resources.registry, self.clock)
         self.driver = Driver(
             [

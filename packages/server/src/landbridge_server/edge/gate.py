@@ -21,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from landbridge_server.arm import access
 from landbridge_server.arm.activity import Activity
+from landbridge_server.arm.event_documents import NOBODY
 from landbridge_server.edge import answers
 from landbridge_server.edge.head import Asked
 from landbridge_server.edge.log import log_failure
@@ -83,11 +84,15 @@ class Gate:
             if length is not None and (not _DIGITS.fullmatch(length) or int(length) > endpoint.body_limit):
                 raise _too_large(endpoint.body_limit)
             if isinstance(endpoint.access, Bearer):
-                return await self._authorized(request, endpoint, endpoint.access)
-            return await endpoint.handler(request)
+                response = await self._authorized(request, endpoint, endpoint.access)
+            else:
+                response = await endpoint.handler(request)
+            if endpoint.action:
+                self._note_done(request, endpoint.action, response.status_code)
+            return response
         except ArmError as error:
             if error.status == 401 or (error.status == 403 and not endpoint.notes):
-                self._note(request, error)
+                self._note_refused(request, error)
             request.scope["landbridge.error"] = f"{error.code}: {error.internal or error.message}"
             return answers.arm_error(error)
         except ClientDisconnect:
@@ -99,15 +104,27 @@ class Gate:
             log_failure(request.scope, error)
             return answers.arm_error(answers.INTERNAL)
 
-    def _note(self, request: Request, error: ArmError) -> None:
+    def _note_refused(self, request: Request, error: ArmError) -> None:
+        caller, path = getattr(request.state, "caller", None), request.scope["landbridge.path"]
         self.activity.refused(
             error,
             request.method,
-            request.scope["landbridge.path"],
-            getattr(request.state, "caller", None),
+            request.scope.get("landbridge.subject", path) if caller else path,
+            caller,
             request.client.host if request.client else "",
             request.headers,
             request.scope["landbridge.request_id"],
+        )
+
+    def _note_done(self, request: Request, action: str, status: int) -> None:
+        self.activity.happened(
+            action,
+            request.scope.get("landbridge.subject", "/"),
+            getattr(request.state, "caller", NOBODY),
+            status=status,
+            address=request.client.host if request.client else "",
+            request_id=request.scope["landbridge.request_id"],
+            correlation_id=request.headers.get("x-ms-correlation-request-id", ""),
         )
 
     def _caller(self, request: Request, bearer: Bearer) -> Caller:

@@ -39,6 +39,8 @@ class Endpoint:
     """One method of one path. ``body_limit`` bounds the request body in bytes.
 
     ``notes``: the handler itself notes in the activity log whom it refuses with 403.
+    ``action``: the action as which the gate notes what the handler has done; what it was done to
+    is ``scope["landbridge.subject"]``, a resource id that the handler sets.
     """
 
     handler: Handler
@@ -46,6 +48,7 @@ class Endpoint:
     body_limit: int = 4 * 1024 * 1024
     no_store: bool = False
     notes: bool = False
+    action: str = ""
 
 
 Table = dict[str, dict[str, Endpoint]]

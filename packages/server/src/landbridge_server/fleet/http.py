@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from landbridge_server.arm import access
 from landbridge_server.arm.call import decode_object
+from landbridge_server.arm.event_documents import Who
 from landbridge_server.config import Endpoints
 from landbridge_server.fleet import facts as stored_facts
 from landbridge_server.fleet.enrollment import Enrollments
@@ -81,30 +82,39 @@ class FleetHttp:
     async def enroll(self, request: Request) -> Response:
         """Answer 201 with the machine's identity and certificate."""
         message = await _body(request, agent_api.EnrollmentRequest.from_json)
+        request.scope["landbridge.subject"] = message.resourceId[:2048]
         enrollment = await self.enrollments.enroll(request.state.caller, message)
         return JSONResponse(enrollment.to_json(), 201)
 
     async def rejoin(self, request: Request) -> Response:
         """Answer 201 with a certificate to whoever proves the machine's own key; there is no token."""
         message = await _body(request, agent_api.RejoinRequest.from_json)
+        request.scope["landbridge.subject"] = message.resourceId[:2048]
         address = request.client.host if request.client else ""
-        return JSONResponse((await self.rejoining.rejoin(message, address)).to_json(), 201)
+        enrollment = await self.rejoining.rejoin(message, address)
+        request.state.caller = Who(
+            enrollment.clientId, enrollment.principalId, enrollment.tenantId, enrollment.clientId
+        )
+        return JSONResponse(enrollment.to_json(), 201)
 
     async def reconnect(self, request: Request) -> Response:
         """Answer 201 with a certificate for a machine's new key."""
         message = await _body(request, agent_api.EnrollmentRequest.from_json)
+        request.scope["landbridge.subject"] = message.resourceId[:2048]
         enrollment = await self.rejoining.reconnect(request.state.caller, message)
         return JSONResponse(enrollment.to_json(), 201)
 
     async def withdraw(self, request: Request) -> Response:
         """Answer 204 once the unfinished machine is gone."""
         message = await _body(request, agent_api.Withdrawal.from_json)
+        request.scope["landbridge.subject"] = message.resourceId[:2048]
         await self.enrollments.withdraw(request.state.caller, message)
         return Response(status_code=204)
 
     async def renew(self, request: Request) -> Response:
         """Answer 200 with the machine's next certificate."""
         caller = self._machine(request)
+        request.scope["landbridge.subject"] = caller.resource_key
         message = await _body(request, agent_api.CertificateRequest.from_json)
         return JSONResponse((await self.enrollments.renew(caller, message)).to_json())
 

@@ -32,7 +32,7 @@ class IdentityHttp:
 
     def __init__(self, service: IdentityService, master: bytes) -> None:
         """Serve ``service``; the nodes of a cloud share the secret ``master``."""
-        self._service = service
+        self.service = service
         self._page = DevicePage(service, master)
         self._sign_in = SignInPage(service, master)
 
@@ -40,10 +40,10 @@ class IdentityHttp:
         """Answer the discovery document; an unknown tenant is AADSTS90002."""
 
         async def work() -> Response:
-            authority = self._service.tenancy.authority(request.path_params["tenant"])
-            announced = self._service.tenancy.announced(authority)
+            authority = self.service.tenancy.authority(request.path_params["tenant"])
+            announced = self.service.tenancy.announced(authority)
             v2 = "/v2.0/" in request.scope["path"]
-            return JSONResponse(discovery.document(self._service.endpoints, announced, v2=v2))
+            return JSONResponse(discovery.document(self.service.endpoints, announced, v2=v2))
 
         return await self._answered(request, work)
 
@@ -51,15 +51,15 @@ class IdentityHttp:
         """Answer the JWKS."""
 
         async def work() -> Response:
-            self._service.tenancy.authority(request.path_params["tenant"])
-            return JSONResponse(self._service.keys.jwks())
+            self.service.tenancy.authority(request.path_params["tenant"])
+            return JSONResponse(self.service.keys.jwks())
 
         return await self._answered(request, work)
 
     async def user_realm(self, request: Request) -> Response:
         """Answer that the account is kept here, whether or not it exists."""
         path = request.scope.get("landbridge.path", request.scope["path"])
-        return JSONResponse(discovery.user_realm(path.rpartition("/")[2], self._service.endpoints))
+        return JSONResponse(discovery.user_realm(path.rpartition("/")[2], self.service.endpoints))
 
     async def token(self, request: Request) -> Response:
         """Answer a token, or RFC 6749's refusal."""
@@ -67,11 +67,11 @@ class IdentityHttp:
         async def work() -> Response:
             form = forms.with_basic(await _form(request), request.headers.get("authorization", ""))
             try:
-                authority = self._service.tenancy.authority(request.path_params["tenant"])
+                authority = self.service.tenancy.authority(request.path_params["tenant"])
             except OAuthError as error:
-                self._service.refused(error, form, None)
+                self.service.refused(error, form, None)
                 raise
-            body = await token_endpoint.answer(self._service, TokenRequest(authority, form, _peer(request)))
+            body = await token_endpoint.answer(self.service, TokenRequest(authority, form, _peer(request)))
             return JSONResponse(body, headers=NO_STORE)
 
         return await self._answered(request, work)
@@ -80,8 +80,8 @@ class IdentityHttp:
         """Answer the codes of RFC 8628."""
 
         async def work() -> Response:
-            authority = self._service.tenancy.authority(request.path_params["tenant"])
-            body = await device_code.begin(self._service, authority, await _form(request))
+            authority = self.service.tenancy.authority(request.path_params["tenant"])
+            body = await device_code.begin(self.service, authority, await _form(request))
             return JSONResponse(body, headers=NO_STORE)
 
         return await self._answered(request, work)
@@ -141,10 +141,10 @@ class IdentityHttp:
             return await work()
         except OAuthError as error:
             request.scope["landbridge.error"] = error.internal or error.description
-            return _refused(error, request, self._service.clock())
+            return _refused(error, request, self.service.clock())
         except StoreUnavailable as error:
             request.scope["landbridge.error"] = str(error)
-            return _refused(refuse(90033, reason=AWAY, retry_after=5), request, self._service.clock())
+            return _refused(refuse(90033, reason=AWAY, retry_after=5), request, self.service.clock())
 
 
 def _begin(request: Request) -> None:

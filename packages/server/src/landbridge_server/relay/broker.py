@@ -19,24 +19,13 @@ from landbridge_server.relay.limits import Limits
 from landbridge_server.relay.neighbours import Alone, Neighbours
 from landbridge_server.relay.pending import Pending, Refusal
 from landbridge_server.relay.restless import Restless
+from landbridge_server.relay.sessions import OnSession, Session, nobody_listens, refused
 from landbridge_server.relay.sockets import ControlSocket, DataSocket
 from landbridge_wire import hybrid_connections as wire
 from landbridge_wire import websocket
 
 RECHECKED_AT_ONCE = 20
 """Machines whose senders are looked at in one turn of the loop: each costs some point reads."""
-
-
-class Session:
-    """Two joined sockets: the sender's and the machine's."""
-
-    __slots__ = ("listener", "path", "sender", "who")
-
-    def __init__(self, path: str, who: str, sender: DataSocket, listener: DataSocket) -> None:
-        self.path = path
-        self.who = who
-        self.sender = sender
-        self.listener = listener
 
 
 class Broker:
@@ -64,6 +53,7 @@ class Broker:
         self.on_listener_up: Callable[[str], None] = lambda path: None
         self.on_listener_down: Callable[[str], None] = lambda path: None
         self.on_heartbeat: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda path, body: None
+        self.on_session: OnSession = nobody_listens
         self.offline_since: Callable[[str], float | None] = lambda path: None
         self.neighbours: Neighbours = Alone()
         self.base = ""  # wss://host:port of this node, if the name that listeners use may lead elsewhere
@@ -87,6 +77,10 @@ class Broker:
     def sessions(self, path: str) -> int:
         """Return how many senders are joined with the machine at ``path``."""
         return len(self._sessions.get(path, ()))
+
+    def everybody(self) -> list[Session]:
+        """Return all sessions of this node."""
+        return [session for standing in self._sessions.values() for session in standing]
 
     def close(self, path: str, code: int = websocket.GOING_AWAY) -> None:
         """End everything of ``path``: its listeners, those who wait, and the sessions."""
@@ -166,7 +160,7 @@ class Broker:
         if self._directory.entity(path) is None:
             raise Refusal(404, self.not_there(path))
         if not self._directory.may_send(who, path):
-            raise Refusal(403, wire.UNAUTHORIZED_SEND)
+            raise Refusal(403, wire.UNAUTHORIZED_SEND, who)
         return who
 
     def _verify(self, token: str, path: str) -> sas.Grant:
@@ -340,6 +334,7 @@ class Broker:
 
     def _refuse(self, pending: Pending, status: int, reason: str) -> None:
         self.forget(pending)
+        self.on_session(refused(pending, status, reason))
         pending.sender.refuse(status, reason)
 
     def forget(self, pending: Pending) -> None:
@@ -372,18 +367,21 @@ class Broker:
         """Splice two transports whose 101s were sent; they belong to the session from now on."""
 
         def ended() -> None:
-            standing.discard(session)
+            if session in standing:  # each half ends
+                standing.remove(session)
+                self.on_session(session.ended(self.clock()))
             if not standing and self._sessions.get(pending.path) is standing:
                 del self._sessions[pending.path]
 
         one = DataSocket(sender, self.limits, listens=False, ended=ended)
         other = DataSocket(listener, self.limits, listens=True, ended=ended)
         DataSocket.splice(one, other)
-        session = Session(pending.path, pending.who, one, other)
+        session = Session(pending, one, other, self.clock())
         standing = self._sessions.setdefault(pending.path, set())
         standing.add(session)
         sender.set_protocol(one)
         listener.set_protocol(other)
+        self.on_session(session.opened())
 
     def _end(self, session: Session, why: str) -> None:
         session.sender.close(websocket.POLICY_VIOLATION, why)

@@ -11,12 +11,16 @@ from landbridge_wire import hybrid_connections as wire
 
 
 class Refusal(Exception):
-    """An opening request is answered with this status and reason instead of a 101."""
+    """An opening request is answered with this status and reason instead of a 101.
 
-    def __init__(self, status: int, reason: str) -> None:
+    ``who`` is the object id of a sender whose token was good.
+    """
+
+    def __init__(self, status: int, reason: str, who: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.who = who
 
 
 class Sender(Protocol):

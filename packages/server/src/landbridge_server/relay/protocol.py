@@ -15,6 +15,7 @@ from typing import Any
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.names import split_entity
 from landbridge_server.relay.pending import Pending, Refusal
+from landbridge_server.relay.sessions import REFUSED, SessionNews
 from landbridge_server.relay.sockets import ControlSocket, peer_of
 from landbridge_server.store.database import StoreUnavailable
 from landbridge_wire import hybrid_connections as wire
@@ -143,12 +144,21 @@ class Doorkeeper(asyncio.Protocol):
 
     def _connect(self, target: wire.Target) -> None:
         path, suffix = split_entity(target.path)
-        who = self._broker.admit_sender(self._token(target), path)
-        pending = Pending(path, suffix, target, who, self)
-        pending.headers = self._connect_headers()
-        pending.remote = peer_of(self._transport)
-        self._pending = pending
-        self._broker.connect(pending)
+        who = ""
+        try:
+            who = self._broker.admit_sender(self._token(target), path)
+            pending = Pending(path, suffix, target, who, self)
+            pending.headers = self._connect_headers()
+            pending.remote = peer_of(self._transport)
+            self._pending = pending
+            self._broker.connect(pending)
+        except Refusal as refusal:
+            address = peer_of(self._transport)[0]
+            news = SessionNews(
+                REFUSED, path, who or refusal.who, address, target.id[:128], refusal.status, refusal.reason
+            )
+            self._broker.on_session(news)
+            raise
 
     def _accept(self, target: wire.Target) -> None:
         path, _ = split_entity(target.path)

@@ -171,7 +171,7 @@ class Socket(asyncio.Protocol):
 class DataSocket(Socket):
     """One half of a session; ``splice`` joins two. ``listens`` marks the machine's half."""
 
-    __slots__ = ("_ended", "_listens", "_out", "_peer", "_size")
+    __slots__ = ("_ended", "_listens", "_out", "_peer", "_size", "taken")
 
     def __init__(
         self, transport: asyncio.Transport, limits: Limits, listens: bool, ended: Callable[[], None]
@@ -183,6 +183,7 @@ class DataSocket(Socket):
         self._peer: DataSocket = self
         self._out: list[bytes | memoryview] = []
         self._size = 0
+        self.taken = 0  # bytes that came from the peer
 
     @staticmethod
     def splice(one: DataSocket, other: DataSocket) -> None:
@@ -191,6 +192,7 @@ class DataSocket(Socket):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came, in one write."""
+        self.taken += len(data)
         super().data_received(data)
         out = self._out
         if out:
