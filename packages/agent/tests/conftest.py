@@ -72,7 +72,9 @@ class Issuer:
             builder = builder.add_extension(usage, critical=True)
         else:
             address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-            names = x509.SubjectAlternativeName([x509.DNSName("localhost"), address])
+            names = x509.SubjectAlternativeName(
+                [x509.DNSName("localhost"), x509.DNSName("cloud.test"), address]
+            )
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
