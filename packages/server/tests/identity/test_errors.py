@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
 import string
+from pathlib import Path
 
 from landbridge_server.identity.errors import REFUSALS, OAuthError, Stamp, refuse
+
+ROOT = Path(__file__).resolve().parents[4]
 
 # RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, OpenID Connect, and what Azure adds.
 WORDS = {
@@ -41,3 +45,17 @@ def test_the_body_has_the_members_that_clients_read():
     }
     assert error.status == 400
     assert len(error.to_json()["trace_id"]) == 36
+
+
+def test_every_refusal_is_seen_in_some_test():
+    folders = (ROOT / "packages/server/tests", ROOT / "tests")
+    said = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
+    assert [number for number in REFUSALS if not re.search(rf"(?<!\d){number}(?!\d)", said)] == []
+
+
+def test_every_test_on_the_list_of_refusals_exists():
+    rows = re.findall(r"\| `(\S+)::(\w+)` \|", (ROOT / "docs/sign-in/refusals.md").read_text())
+    assert len(rows) > 40
+    for file, name in rows:
+        path = ROOT / file.replace("identity/", "packages/server/tests/identity/", 1)
+        assert f"def {name}(" in path.read_text(), (file, name)

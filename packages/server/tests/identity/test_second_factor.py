@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from landbridge_server.identity import second_factor
+from landbridge_server.identity.errors import OAuthError
 from landbridge_server.identity.keys import unverified_parts
 from landbridge_server.store import principals
 
@@ -90,6 +91,16 @@ async def test_enrolling_signs_out_and_a_tenant_can_demand_it(cloud, browser, re
     eve = cloud.password_form(username="eve@other.example", password="eves-password")
     where = "/other.example/oauth2/v2.0/token"
     assert (await cloud.token(eve, where)).status_code == 200
+
+
+async def test_a_wrong_code_is_50074(cloud, browser):
+    browser.enroll()
+    with cloud.db.reading() as connection:
+        user = principals.by_user_name(connection, cloud.first.user_name)
+    factors = second_factor.SecondFactors(cloud.db, cloud.clock, b"shared by all nodes")
+    with pytest.raises(OAuthError) as refused:
+        await factors.check(user, "000000")
+    assert refused.value.number == 50074
 
 
 def test_codes_are_those_of_rfc_6238():

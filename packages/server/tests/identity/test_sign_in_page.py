@@ -115,27 +115,28 @@ def test_programs_are_answered_on_the_loopback_interface_only():
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"),
+    ("changes", "error", "number"),
     [
-        ({"response_type": "token"}, "unsupported_response_type"),
-        ({"response_type": None}, "unsupported_response_type"),
-        ({"response_mode": "fragment"}, "invalid_request"),
-        ({"code_challenge": None}, "invalid_request"),
-        ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"code_challenge_method": None}, "invalid_request"),
-        ({"code_challenge": "short"}, "invalid_request"),
-        ({"scope": "https://elsewhere/.default"}, "invalid_resource"),
-        ({"scope": None}, "invalid_request"),
-        ({"prompt": "none"}, "login_required"),
-        ({"request": "x"}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type", 700054),
+        ({"response_type": None}, "unsupported_response_type", 700054),
+        ({"response_mode": "fragment"}, "invalid_request", 9002313),
+        ({"code_challenge": None}, "invalid_request", 9002325),
+        ({"code_challenge_method": "plain"}, "invalid_request", 9002325),
+        ({"code_challenge_method": None}, "invalid_request", 9002325),
+        ({"code_challenge": "short"}, "invalid_request", 9002325),
+        ({"scope": "https://elsewhere/.default"}, "invalid_resource", 500011),
+        ({"scope": None}, "invalid_request", 900144),
+        ({"prompt": "none"}, "login_required", 50058),
+        ({"request": "x"}, "invalid_request", 9002313),
+        ({"login_hint": "x" * 4097}, "invalid_request", 9002313),
     ],
 )
-async def test_the_program_is_told_what_it_asked_wrongly(browser, changes, error):
+async def test_the_program_is_told_what_it_asked_wrongly(browser, changes, error, number):
     answer = await browser.open(**changes)
     assert answer.status_code == 303
     sent = parse_qs(urlsplit(answer.headers["location"]).query)
     assert sent["error"] == [error]
-    assert sent["error_description"][0].startswith("AADSTS")
+    assert sent["error_description"][0].startswith(f"AADSTS{number}: ")
     assert sent["state"] == ["a state & more"]
 
 

@@ -100,7 +100,7 @@ def parsed(to: Destination, params: Mapping[str, str]) -> AuthorizationRequest:
         raise refuse(9002313, reason="The parameter 'response_mode' must be query or form_post.")
     if "request" in params or "request_uri" in params:
         raise refuse(9002313, reason="Request objects are not supported.")
-    for name in ("state", "nonce"):
+    for name in ("state", "nonce", "login_hint", "prompt"):
         if len(params.get(name, "")) > TEXT_LIMIT:
             raise refuse(9002313, reason=f"The parameter '{name}' is longer than {TEXT_LIMIT} characters.")
     challenge = params.get("code_challenge", "")
