@@ -15,17 +15,20 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 
 from landbridge_agent import jws
-from landbridge_agent.keys import leaf, load
+from landbridge_agent.keys import chain, leaf, load
 
 
 def sign(identity: bytes, client_id: str, token_endpoint: str, now: float) -> str:
-    """Return an ES256 JWT whose header names the certificate by ``x5t#S256``.
+    """Return an ES256 JWT whose header names the certificate by ``x5t#S256``, and carries it (``x5c``).
+
+    A control plane that was restored from a backup may not know the certificate any more: the chain
+    shows that it was its own. Both headers are RFC 7515's.
 
     Raises:
         UnusableKey: ``identity`` (PEM) lacks a usable key or certificate.
     """
     key = load(identity)
-    header = {"x5t#S256": jws.thumbprint(leaf(identity), hashes.SHA256())}
+    header = {"x5t#S256": jws.thumbprint(leaf(identity), hashes.SHA256()), "x5c": chain(identity)}
     claims = {"iss": client_id, "sub": client_id, "aud": token_endpoint, **jws.once(now)}
     return jws.compact(key, header, claims)
 

@@ -7,6 +7,7 @@ Importing this module costs some 10 MiB (cryptography), so ``himdsd`` never does
 from __future__ import annotations
 
 import base64
+from datetime import UTC
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -75,6 +76,24 @@ def leaf(chain: str | bytes) -> x509.Certificate:
         return x509.load_pem_x509_certificate(data[max(start, 0) :])
     except ValueError as error:
         raise UnusableKey(f"The certificate cannot be read: {error}.") from error
+
+
+def chain(pem: bytes) -> list[str]:
+    """Return all certificates of a PEM text as ``x5c`` has them (RFC 7515 section 4.1.6)."""
+    mark = b"-----BEGIN CERTIFICATE-----"
+    parts = pem.split(mark)[1:]
+    ders = [x509.load_pem_x509_certificate(mark + part).public_bytes(Encoding.DER) for part in parts]
+    return [base64.b64encode(der).decode() for der in ders]
+
+
+def period(certificate: x509.Certificate) -> tuple[float, float]:
+    """Return when a certificate begins and ends, unix seconds."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        times = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    else:  # before cryptography 42, as Debian 12 has it
+        naive = certificate.not_valid_before, certificate.not_valid_after
+        times = naive[0].replace(tzinfo=UTC), naive[1].replace(tzinfo=UTC)
+    return times[0].timestamp(), times[1].timestamp()
 
 
 def check_pair(private_key: str, chain: str) -> None:

@@ -55,13 +55,17 @@ def gaps(connection: Connection) -> list[Gap]:
 
 def remember(connection: Connection, folder: Path, since: float, until: float) -> None:
     """Note a restore; ``folder`` holds the authorities."""
-    roots = [text for path in sorted(folder.glob("*.pem")) for text in _authorities(path)]
     kept = [gap for gap in gaps(connection) if gap.until > until - DAYS * 86400]
-    kept.append(Gap(since, max(since, until), roots))
+    kept.append(Gap(since, max(since, until), authorities(folder)))
     settings.put(connection, SETTING, msgspec.json.encode(kept[-KEPT:]).decode())
 
 
-def _authorities(path: Path) -> list[str]:
+def authorities(folder: Path) -> list[str]:
+    """Return the root certificates (PEM) that lie in a folder, whatever else does."""
+    return [text for path in sorted(folder.glob("*.pem")) for text in _roots(path)]
+
+
+def _roots(path: Path) -> list[str]:
     try:
         found = x509.load_pem_x509_certificates(path.read_bytes())
     except ValueError:
@@ -88,11 +92,32 @@ def found(connection: Connection, unverified_chain: object, wanted: str, now: fl
         return None
     if not chain or thumbprint(chain[0]) != wanted:
         return None
-    issued = (chain[0].not_valid_before_utc + BACKDATE).timestamp()
-    for gap in known:
-        if gap.since - SLACK <= issued <= gap.until + SLACK and _leads_to(gap.roots, chain, now):
-            return _record(connection, chain[0], gap)
-    return None
+    record = _record(connection, chain[0])
+    if record is None:
+        return None
+    around = [gap for gap in known if _may_be_lost(connection, record, gap)]
+    return record if any(_leads_to(gap.roots, chain, now) for gap in around) else None
+
+
+def write(connection: Connection, certificate: Certificate) -> bool:
+    """Record a certificate that ``found`` returned and that is proven; say no if it ended meanwhile."""
+    if machines.certificate_by_thumbprint(connection, certificate.thumbprint) is None:
+        if not any(_may_be_lost(connection, certificate, gap) for gap in gaps(connection)):
+            return False
+        machines.add_certificate(connection, certificate)
+    return True
+
+
+def _issued(certificate: Certificate) -> float:
+    return certificate.not_before + BACKDATE.total_seconds()
+
+
+def _may_be_lost(connection: Connection, certificate: Certificate, gap: Gap) -> bool:
+    """Say whether a certificate was issued in that time, and its machine has got none since then."""
+    if not gap.since - SLACK <= _issued(certificate) <= gap.until:
+        return False
+    newest = machines.newest_certificate(connection, certificate.principal_id)
+    return newest is None or _issued(newest) < int(gap.until)
 
 
 def _leads_to(roots: Sequence[str], chain: Sequence[x509.Certificate], now: float) -> bool:
@@ -105,14 +130,11 @@ def _leads_to(roots: Sequence[str], chain: Sequence[x509.Certificate], now: floa
     return isinstance(chain[0].public_key(), ec.EllipticCurvePublicKey)
 
 
-def _record(connection: Connection, leaf: x509.Certificate, gap: Gap) -> Certificate | None:
+def _record(connection: Connection, leaf: x509.Certificate) -> Certificate | None:
     names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     principal = principals.by_app_id(connection, str(names[0].value)) if names else None
     if principal is None:
         return None
-    newest = machines.newest_certificate(connection, principal.object_id)
-    if newest is not None and newest.not_before + BACKDATE.total_seconds() > gap.until + SLACK:
-        return None  # it has come since, and whatever it had before ended then, or is recorded
     return Certificate(
         serial=f"{leaf.serial_number:x}",
         principal_id=principal.object_id,

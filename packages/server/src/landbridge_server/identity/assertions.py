@@ -3,7 +3,8 @@
 Checked, in this order:
 
 1. the header says ES256 and names a certificate by ``x5t#S256``;
-2. that certificate was issued to a machine, is not revoked and is within its time;
+2. that certificate was issued to a machine, is not revoked and is within its time; its record may
+   be lost since a backup (``ca.lost_certificates``): then the chain in ``x5c`` shows that it was;
 3. the signature is of its key;
 4. ``iss`` and ``sub`` are the application of the machine's identity, and that identity
    exists and is enabled;
@@ -26,10 +27,11 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from landbridge_server.ca import lost_certificates
 from landbridge_server.config import Endpoints
 from landbridge_server.identity import tenancy
 from landbridge_server.identity.errors import OAuthError, Stamp, refuse
-from landbridge_server.identity.keys import unverified_parts
+from landbridge_server.identity.keys import TOKEN_LIMIT, unverified_parts
 from landbridge_server.store import machines, principals, sign_in_limits
 from landbridge_server.store.database import Connection
 from landbridge_server.store.machines import Certificate
@@ -49,6 +51,15 @@ class Verified(NamedTuple):
     principal: Principal
     jti: str
     ends: float
+    found_again: Certificate | None = None
+    """The certificate, if its record was lost and is to be written anew."""
+
+
+class _Registry(jws.JWSRegistry):
+    max_header_length = TOKEN_LIMIT  # a chain of certificates is longer than what it takes otherwise
+
+
+_REGISTRY = _Registry(algorithms=[ALGORITHM])
 
 
 def refused(reason: str) -> OAuthError:
@@ -77,7 +88,7 @@ def verify(connection: Connection, unverified_assertion: str, endpoints: Endpoin
         unverified_header, unverified_claims = unverified_parts(unverified_assertion)
     except ValueError as error:
         raise refused(f"It is not a signed JWT: {error}.") from error
-    certificate = _certificate(connection, unverified_header, now)  # (1) (2)
+    certificate, lost = _certificate(connection, unverified_header, now)  # (1) (2)
     _check_signature(unverified_assertion, certificate)  # (3)
     claims: Mapping[str, Any] = unverified_claims
     principal = _principal(connection, claims, certificate)  # (4)
@@ -85,7 +96,7 @@ def verify(connection: Connection, unverified_assertion: str, endpoints: Endpoin
         expected = tenancy.token_endpoints(endpoints, principal.tenant_id)[0]
         raise refused(f"Its audience must be the token endpoint '{expected}'.")
     ends = check_time(claims, now)  # (6)
-    return Verified(principal, jti_of(claims), ends)
+    return Verified(principal, jti_of(claims), ends, certificate if lost else None)
 
 
 def jti_of(claims: Mapping[str, Any]) -> str:
@@ -103,23 +114,30 @@ def jti_of(claims: Mapping[str, Any]) -> str:
 def use(connection: Connection, verified: Verified, now: float) -> bool:
     """Note that an assertion is used; say no when it was before (7), or when its owner sends too many."""
     owner, jti, ends = verified.principal.object_id, verified.jti, verified.ends
+    if verified.found_again is not None and not lost_certificates.write(connection, verified.found_again):
+        return False
     return sign_in_limits.use_assertion(connection, owner, jti, ends, now, PER_OWNER)
 
 
-def _certificate(connection: Connection, unverified_header: Mapping[str, Any], now: float) -> Certificate:
+def _certificate(
+    connection: Connection, unverified_header: Mapping[str, Any], now: float
+) -> tuple[Certificate, bool]:
+    """Return the certificate that a header names, and whether its record was lost."""
     if unverified_header.get("alg") != ALGORITHM:
         raise refused(f"A machine signs with {ALGORITHM}, a service principal with RS256 or PS256.")
     thumbprint = unverified_header.get("x5t#S256")
-    found = (
-        machines.certificate_by_thumbprint(connection, thumbprint.rstrip("="))
-        if isinstance(thumbprint, str) and thumbprint.isascii() and thumbprint.isprintable()
-        else None
-    )
+    found, lost = None, False
+    if isinstance(thumbprint, str) and thumbprint.isascii() and thumbprint.isprintable():
+        wanted = thumbprint.rstrip("=")
+        found = machines.certificate_by_thumbprint(connection, wanted)
+        if found is None:
+            found = lost_certificates.found(connection, unverified_header.get("x5c"), wanted, now)
+            lost = found is not None
     if found is None or found.revoked_at is not None:
         raise refused("Its certificate ('x5t#S256') is not known, or was revoked.")
     if not found.not_before - SKEW <= now < found.not_after:
         raise refused("Its certificate has ended or not begun: look at the clocks, or connect again.")
-    return found
+    return found, lost
 
 
 def _check_signature(unverified_assertion: str, certificate: Certificate) -> None:
@@ -127,7 +145,7 @@ def _check_signature(unverified_assertion: str, certificate: Certificate) -> Non
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise refused("Its certificate does not carry an EC key.")
     try:
-        jws.deserialize_compact(unverified_assertion, ECKey(key, key), algorithms=[ALGORITHM])
+        jws.deserialize_compact(unverified_assertion, ECKey(key, key), [ALGORITHM], _REGISTRY)
     except (JoseError, ValueError, TypeError) as error:  # TypeError: header members of odd types
         raise refused("Its signature does not match its certificate.") from error
 
