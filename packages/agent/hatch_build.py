@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 CARRIED = {
     "../wire/src/landbridge_wire": "landbridge_wire",
-    "systemd/himdsd.service": "landbridge_agent/systemd/himdsd.service",
+    "packaging/himdsd.service": "landbridge_agent/packaging/himdsd.service",
 }
 
 

@@ -86,10 +86,11 @@ def test_idle_himdsd_stays_small(tmp_path):
     assert found is not None and int(found.group(1)) <= 32 * 1024
 
 
-def test_the_unit_is_valid_and_hardened():
-    unit = PACKAGE / "systemd" / "himdsd.service"
-    text = unit.read_text()
-    assert "Alias=himds.service" in text and "NoNewPrivileges=yes" in text
+def test_the_unit_is_valid_and_hardened(tmp_path):
+    text = (PACKAGE / "packaging/himdsd.service").read_text()
+    assert "Alias=himds.service" in text and "NoNewPrivileges=yes" in text and "User=himds" in text
+    unit = tmp_path / "himdsd.service"  # systemd looks whether the program is there
+    unit.write_text(text.replace("/opt/azcmagent/bin/himdsd", "/bin/true"))
     try:
         done = subprocess.run(
             ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
@@ -111,7 +112,7 @@ def built(kind: str, folder: Path) -> set[str]:
 
 def test_the_wheel_is_one_self_contained_file(tmp_path):
     names = built("wheel", tmp_path)
-    assert {"landbridge_wire/agent_api.py", "landbridge_agent/systemd/himdsd.service"} <= names
+    assert {"landbridge_wire/agent_api.py", "landbridge_agent/packaging/himdsd.service"} <= names
 
 
 def test_an_editable_install_gets_no_copy_of_wire(tmp_path):

@@ -18,9 +18,9 @@ class Code(NamedTuple):
 CODES = {
     0: Code("Success", "Nothing: the command did what it was asked."),
     1: Code("Unknown Error", "Run the command again with --verbose and report what it prints."),
-    2: Code("Internal Error", "Restart the agent service: systemctl restart himdsd."),
+    2: Code("Internal Error", "Restart the agent service: service himds restart."),
     3: Code("Not Supported", "Leave the option out; azcmagent help lists what this agent does."),
-    4: Code("Proxy Service Not Running", "Start the agent service: systemctl start himdsd."),
+    4: Code("Proxy Service Not Running", "Start the agent service: service himds start."),
     5: Code("Log File Not Usable", "Check that the log folder exists, has room, and is root's."),
     6: Code("Agent Initialization Failed", "Check Python, the folders and their owners, then try again."),
     11: Code("Cancelled By User", "Run the command again when you are ready."),
@@ -40,12 +40,12 @@ CODES = {
     43: Code("Failed To Delete Resource", "Ask for the role, or use --force-local-only."),
     44: Code("Resource Already Exists", "Choose another --resource-name, or delete the old resource first."),
     45: Code("Failed To Reconnect", "Ask for the role on the machine, or disconnect and connect again."),
-    61: Code("Agent Communication Error", "Start the agent service: systemctl start himdsd."),
+    61: Code("Agent Communication Error", "Start the agent service: service himds start."),
     62: Code("Error While Connecting", "Run the command again; it continues where it stopped."),
     63: Code("Error While Disconnecting", "Run the command again, or use --force-local-only."),
-    64: Code("Agent Service Refused", "Restart the agent service: systemctl restart himdsd."),
+    64: Code("Agent Service Refused", "Restart the agent service: service himds restart."),
     65: Code("No Agent Metadata", "Connect this machine first: azcmagent connect."),
-    66: Code("No Agent Status", "Start the agent service: systemctl start himdsd."),
+    66: Code("No Agent Status", "Start the agent service: service himds start."),
     67: Code("Already Connected", "Disconnect first: azcmagent disconnect."),
     68: Code("Subscription Not Found", "Pass the subscription's id instead of its name."),
     69: Code("Local Configuration Not Updated", "Check that the state folder can be written."),
@@ -60,8 +60,19 @@ CODES = {
     105: Code("Message Not Signed", "Repair the identity: azcmagent reconnect."),
     106: Code("Parameters Not Saved", "Check that the file can be written: its folder, the disk."),
     107: Code("Certificate Not Usable", "Check the file: a PFX or PEM with the private key, no password."),
+    131: Code("Distribution Not Recognized", "Install on Debian, Ubuntu or alike, with /etc/os-release."),
+    132: Code("Platform Not Supported", "Install on Linux."),
+    133: Code("Distribution Not Supported", "Install the wheel by hand: CLOUD/agent/packages.json lists it."),
+    143: Code("Package Not Installed", "Look at what apt-get said, mend it and run the script again."),
+    145: Code("Package Manager Locked", "Wait until the other apt-get has ended, then run the script again."),
+    146: Code(
+        "Package Not Downloaded", "Check the address, the proxy and the CA, then run the script again."
+    ),
+    147: Code("Version Not Found", "Leave --desiredversion out to get the version that this cloud has."),
+    157: Code("Download Not Permitted", "Check that curl may write to the temporary folder."),
+    158: Code("Not Enough Disk Space", "Make room on /var, then run the script again."),
 }
-"""Every code that this agent can end with, by its number."""
+"""Every code that this agent or its installation script can end with, by its number."""
 
 
 class AgentError(Exception):

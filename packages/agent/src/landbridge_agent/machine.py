@@ -85,6 +85,13 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
         raise StateError(f"{path} cannot be {verb}: {error.strerror or error}.") from error
 
 
+def _give_to_owner(handle: int, folder: Path) -> None:
+    """Let a file that root writes belong to whom its folder belongs to: the daemon reads it, too."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
 def private_folder(folder: Path, root: Path) -> None:
     """Make ``folder`` with mode 0700; the folders above it, up to ``root``, ordinary ones.
 
@@ -93,7 +100,11 @@ def private_folder(folder: Path, root: Path) -> None:
     """
     with _explained(folder, "made"):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+            above = folder.parent.stat()
+            if os.geteuid() == 0:
+                os.chown(folder, above.st_uid, above.st_gid)
         if folder.stat().st_mode & 0o077 and folder != root:
             folder.chmod(0o700)
 
@@ -120,6 +131,7 @@ def _write(path: Path, content: bytes) -> None:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
+                _give_to_owner(handle, path.parent)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from landbridge_agent.keys import certificate_request, check_pair, leaf, new_private_key
+from landbridge_agent.keys import certificate_request, check_pair, leaf, new_private_key, period
 from landbridge_agent.machine import Machine, StateError
 from landbridge_agent.paths import Paths
 
@@ -26,9 +26,7 @@ def due_in(identity: bytes, now: float) -> tuple[float, float]:
     Raises:
         UnusableKey: ``identity`` (PEM) holds no certificate.
     """
-    certificate = leaf(identity)
-    begin = certificate.not_valid_before_utc.timestamp()
-    end = certificate.not_valid_after_utc.timestamp()
+    begin, end = period(leaf(identity))
     return max(0.0, (begin + end) / 2 - now), end - now
 
 

@@ -63,7 +63,9 @@ def read(name: str) -> ApplicationCertificate:
 def _pem(content: bytes) -> tuple[object, x509.Certificate | None]:
     if b"CERTIFICATE-----" not in content or b"PRIVATE KEY-----" not in content:
         return None, None
-    return load_pem_private_key(content, password=None), x509.load_pem_x509_certificates(content)[0]
+    return load_pem_private_key(content, password=None), x509.load_pem_x509_certificate(
+        content[content.index(b"-----BEGIN CERTIFICATE-----") :]
+    )
 
 
 def _pfx(content: bytes) -> tuple[object, x509.Certificate | None]:

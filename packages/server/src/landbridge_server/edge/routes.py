@@ -20,11 +20,13 @@ from landbridge_server.arm.http import ArmHttp, CloudMetadataHttp
 from landbridge_server.config import Endpoints
 from landbridge_server.edge import answers
 from landbridge_server.edge.gate import Gate
-from landbridge_server.edge.route import Bearer, Endpoint, Public, Table
+from landbridge_server.edge.route import Access, Bearer, Endpoint, Handler, Public, Table
 from landbridge_server.fleet.http import FleetHttp
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.http import IdentityHttp
+from landbridge_server.microsoft_graph.http import VERSION, GraphHttp
 from landbridge_server.portal.http import PortalHttp
+from landbridge_server.portal.installing import SCRIPT
 from landbridge_server.portal.trust_scripts import SCRIPTS
 from landbridge_wire import agent_api
 
@@ -39,6 +41,7 @@ class Parts(Protocol):
     arm: ArmHttp
     metadata: CloudMetadataHttp
     identity: IdentityHttp
+    graph: GraphHttp
     fleet: FleetHttp
     portal: PortalHttp
     endpoints: Endpoints
@@ -66,13 +69,13 @@ def table(parts: Parts) -> Table:
             "GET": Endpoint(parts.metadata.handle, Public("clients discover a cloud before they sign in"))
         },
         # The agent API
-        agent_api.ENROLLMENTS: {"POST": Endpoint(parts.fleet.enroll, arm, SMALL)},
-        agent_api.WITHDRAWALS: {"POST": Endpoint(parts.fleet.withdraw, arm, SMALL)},
-        agent_api.RECONNECTS: {"POST": Endpoint(parts.fleet.reconnect, arm, SMALL)},
+        agent_api.ENROLLMENTS: {"POST": _noted(parts.fleet.enroll, arm, "enroll")},
+        agent_api.WITHDRAWALS: {"POST": _noted(parts.fleet.withdraw, arm, "withdraw")},
+        agent_api.RECONNECTS: {"POST": _noted(parts.fleet.reconnect, arm, "reconnect")},
         agent_api.REJOINS: {
-            "POST": Endpoint(parts.fleet.rejoin, Public("the machine proves its own key"), SMALL)
+            "POST": _noted(parts.fleet.rejoin, Public("the machine proves its own key"), "rejoin")
         },
-        agent_api.CERTIFICATES: {"POST": Endpoint(parts.fleet.renew, machine, SMALL)},
+        agent_api.CERTIFICATES: {"POST": _noted(parts.fleet.renew, machine, "renew")},
         agent_api.SESSION: {"POST": Endpoint(parts.fleet.session, machine, SMALL, no_store=True)},
         agent_api.HEARTBEAT: {"POST": Endpoint(parts.fleet.heartbeat, machine, SMALL)},
         agent_api.FACTS: {"PUT": Endpoint(parts.fleet.facts, machine, FACTS)},
@@ -89,13 +92,32 @@ def table(parts: Parts) -> Table:
             }
             for name in SCRIPTS
         },
+        f"/{SCRIPT}": {
+            "GET": Endpoint(parts.portal.install_script, Public("machines install before they sign in"))
+        },
+        "/agent/packages.json": {
+            "GET": Endpoint(parts.portal.agent_packages, Public("machines install before they sign in"))
+        },
+        "/agent/{name}": {
+            "GET": Endpoint(parts.portal.agent_package, Public("machines install before they sign in"))
+        },
         "/aliases.json": {
             "GET": Endpoint(parts.portal.image_aliases, Public("az reads image aliases without a token"))
         },
         "/healthz": {"GET": Endpoint(parts.portal.health, Public("load balancers carry no token"))},
     }
+    # The directory: "/graph" of the one origin, or a name of its own, where paths begin with the version
+    graph = Bearer(parts.endpoints.graph_audiences)
+    rows[(parts.graph.prefix or f"/{VERSION}") + REST] = {
+        method: Endpoint(parts.graph.handle, graph, FACTS, no_store=True) for method in GraphHttp.METHODS
+    }
     _add_sign_in(rows, parts.identity)
     return rows
+
+
+def _noted(handler: Handler, access: Access, name: str) -> Endpoint:
+    """Return the endpoint of what changes a machine's identity: the activity log holds each."""
+    return Endpoint(handler, access, SMALL, action=f"Microsoft.HybridCompute/machines/{name}/action")
 
 
 def _add_sign_in(rows: Table, identity: IdentityHttp) -> None:

@@ -1,4 +1,4 @@
-"""The start page, the root certificate and how to trust it, image aliases, and the health check.
+"""The start page, the root certificate, what machines install, image aliases, and the health check.
 
 They need no token: they hold nothing but the public names of this cloud and its root
 certificate, which everybody must be able to read before they can trust anything.
@@ -15,12 +15,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from landbridge_server.config import Config
-from landbridge_server.portal import image_aliases
+from landbridge_server.portal import image_aliases, installing
+from landbridge_server.portal.installing import AgentPackages
 from landbridge_server.portal.trust_scripts import TrustScripts, fingerprint
 from landbridge_server.store import settings
 from landbridge_server.store.database import Database
+from landbridge_wire.errors import ArmError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+_NO_PACKAGES = (
+    "This control plane was started without the agent's packages. Its operator builds them with "
+    "'tools/build_agent_packages.py' and starts it again."
+)
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -48,6 +54,9 @@ class PortalHttp:
         )
         self.start_page = templates.get_template("start.html")
         self.trusting = TrustScripts(templates, config, root)
+        self.packages = AgentPackages()
+        root_pem = root.public_bytes(serialization.Encoding.PEM).decode()
+        self.install_text = installing.script(templates, config, root_pem, self.packages)
 
     async def start(self, request: Request) -> Response:
         """Show what this is and how to go on."""
@@ -71,6 +80,23 @@ class PortalHttp:
         """Hand out a script for one system; the table has a row for each."""
         name = request.url.path.rpartition("/")[2]
         return _download(self.trusting.scripts[name], f"landbridge-trust-{name}", "text/plain")
+
+    async def install_script(self, request: Request) -> Response:
+        """Hand out the script that installs the agent on Linux."""
+        if self.install_text is None:
+            raise ArmError("NotFound", _NO_PACKAGES)
+        return _download(self.install_text, installing.SCRIPT, "text/plain")
+
+    async def agent_packages(self, request: Request) -> Response:
+        """List the packages of the agent with their digests."""
+        return JSONResponse(self.packages.to_json(self.endpoints.resource_manager))
+
+    async def agent_package(self, request: Request) -> Response:
+        """Hand out one of them."""
+        found = self.packages.by_name.get(request.path_params["name"])
+        if found is None:
+            raise ArmError("NotFound", "There is no such package; /agent/packages.json lists what there is.")
+        return _download(found.content, found.name, "application/octet-stream")
 
     async def image_aliases(self, request: Request) -> Response:
         """Hand out the document of VM image aliases."""

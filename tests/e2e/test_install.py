@@ -1,0 +1,141 @@
+"""``curl ... | sh`` on a bare Debian, then what the document says: connect, service, disconnect, remove."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+import bare_debian
+from quickstart.programs import Children, wait_until
+from running import GROUP, ControlPlane
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(bare_debian.unavailable()), reason=bare_debian.unavailable()),
+]
+
+
+@pytest.fixture(scope="module")
+def debian(cloud: ControlPlane) -> Iterator[bare_debian.BareDebian]:
+    """A Debian that trusts the cloud's root certificate in one file and knows nothing else of it."""
+    system = bare_debian.BareDebian()
+    try:
+        system.write("/srv/root.pem", cloud.admin.ca_file.read_text())
+        # As on a bare one: apt-get has to bring what the agent needs.
+        system.sh("apt-get remove -y python3-cryptography python3-yaml")
+        yield system
+    finally:
+        system.stop()
+
+
+def install(debian: bare_debian.BareDebian, cloud: ControlPlane, *options: str):
+    url = f"{cloud.admin.url}/install_linux_azcmagent.sh"
+    return debian.sh(f"curl -fsS --cacert /srv/root.pem {url} | sh -s -- {' '.join(options)}")
+
+
+@pytest.fixture(scope="module")
+def installed(debian, cloud):
+    done = install(debian, cloud)
+    assert done.returncode == 0, done.stdout
+    assert "azcmagent version" in done.stdout
+    return debian
+
+
+def connect(installed, cloud, name: str):
+    admin = cloud.admin
+    secret = {"service-principal-secret": admin.client_secret}
+    installed.write("/srv/secret.json", json.dumps(secret))
+    return installed.run(
+        *("azcmagent", "connect", "--config", "/srv/secret.json", "--service-principal-id", admin.client_id),
+        *("--tenant-id", admin.tenant, "--subscription-id", admin.subscription),
+        *("--resource-group", GROUP, "--location", "local", "--resource-name", name),
+    )
+
+
+def status(installed) -> str:
+    return json.loads(installed.run("azcmagent", "show", "--json").stdout)["status"]
+
+
+def test_the_machine_connects_as_the_document_says(installed, cloud):
+    done = connect(installed, cloud, "bare1")
+    assert done.returncode == 0, done.stdout
+    assert "service himds start" in done.stdout  # there is no systemd, and policy-rc.d forbids starts
+    assert installed.run("service", "himds", "restart").returncode == 0
+    wait_until("the daemon", lambda: status(installed) == "Connected" or None, Children(), 30)
+    assert cloud.machine("bare1").body["properties"]["status"] == "Connected"
+
+
+def test_the_daemon_is_nobody_but_himds(installed):
+    found = installed.sh(
+        "stat -c '%U %G %a' /var/opt/azcmagent/certs/identity.pem; ps -C python3 -o user=,args="
+    )
+    lines = found.stdout.splitlines()
+    assert lines[0] == "himds himds 600"
+    assert [line.split()[0] for line in lines[1:] if "himdsd" in line] == ["himds"]
+
+
+def test_root_writes_what_the_daemon_reads(installed):
+    done = installed.run("azcmagent", "config", "set", "incomingconnections.ports", "22")
+    assert done.returncode == 0, done.stdout
+    owner = installed.sh("stat -c %U /var/opt/azcmagent/localconfig.json").stdout.strip()
+    assert owner == "himds"
+    assert installed.run("azcmagent", "check").returncode == 0
+
+
+def test_the_service_command_restarts_and_tells(installed):
+    before = installed.sh("cat /run/himdsd.pid").stdout
+    assert installed.run("service", "himds", "restart").returncode == 0
+    assert installed.sh("cat /run/himdsd.pid").stdout != before
+    assert "is running" in installed.run("service", "himds", "status").stdout
+    wait_until("the daemon", lambda: status(installed) == "Connected" or None, Children(), 30)
+
+
+def test_installing_again_keeps_the_machine_connected(installed, cloud):
+    done = install(installed, cloud, "--desiredversion", "1.61")
+    assert done.returncode == 0, done.stdout
+    assert json.loads(installed.run("azcmagent", "show", "--json").stdout)["resourceName"] == "bare1"
+
+
+def test_a_version_that_is_not_there_changes_nothing(installed, cloud):
+    done = install(installed, cloud, "--desiredversion", "9.9")
+    assert done.returncode == 147 and "AZCM0147" in done.stdout
+
+
+def test_who_is_not_root_is_told(installed, cloud):
+    url = f"{cloud.admin.url}/install_linux_azcmagent.sh"
+    script = f"curl -fsS --cacert /srv/root.pem {url}"
+    installed.sh("chmod 0644 /srv/root.pem")
+    done = installed.sh(f"{script} > /srv/i.sh; setpriv --reuid 65534 sh /srv/i.sh")
+    assert done.returncode == 18 and "root" in done.stdout
+
+
+def test_an_unknown_option_is_refused(installed, cloud):
+    assert install(installed, cloud, "--frobnicate").returncode == 2
+
+
+def test_after_disconnect_and_removal_only_logs_and_folders_stay(installed, cloud):
+    admin = cloud.admin
+    done = installed.run(
+        *(
+            "azcmagent",
+            "disconnect",
+            "--config",
+            "/srv/secret.json",
+            "-i",
+            admin.client_id,
+            "-t",
+            admin.tenant,
+        )
+    )
+    assert done.returncode == 0, done.stdout
+    assert cloud.machine("bare1").status == 404
+    removed = installed.sh("DEBIAN_FRONTEND=noninteractive apt-get remove -y azcmagent")
+    assert removed.returncode == 0, removed.stdout
+    assert installed.sh("ls /opt/azcmagent /usr/bin/azcmagent").returncode != 0
+    assert "himds.log" in installed.sh("ls /var/opt/azcmagent/log").stdout
+    assert installed.sh("ps -C python3 -o args= | grep himdsd").stdout == ""
+    purged = installed.sh("DEBIAN_FRONTEND=noninteractive apt-get purge -y azcmagent")
+    assert purged.returncode == 0, purged.stdout
+    assert installed.sh("ls /var/opt/azcmagent /etc/opt/azcmagent").returncode != 0
