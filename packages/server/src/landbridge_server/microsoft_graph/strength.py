@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from landbridge_server.arm import custom_roles, roles
 from landbridge_server.arm.access import enclosing
@@ -96,7 +97,8 @@ def _set_covers(mine: Permission, theirs: Permission, allow: str, deny: str) -> 
         return True
     denied_there = theirs.get(deny, [])
     return all(_matched(one, mine.get(allow, [])) for one in wanted) and all(
-        _matched(one, denied_there) for one in mine.get(deny, [])
+        _matched(one, denied_there) or not any(overlap(one.lower(), other.lower()) for other in wanted)
+        for one in mine.get(deny, [])
     )
 
 
@@ -106,6 +108,34 @@ def _matched(pattern: str, patterns: list[str]) -> bool:
     A ``*`` in the pattern is matched by nothing but a ``*``: then whatever stands for it is, too.
     """
     return any(_expression(one).fullmatch(pattern.lower()) for one in patterns)
+
+
+@lru_cache(maxsize=4096)
+def overlap(one: str, other: str) -> bool:
+    """Say whether two patterns match a text in common.
+
+    ``reached`` holds the places in ``other`` at which both can stand after the same beginning,
+    while ``one`` is walked through.
+    """
+    reached = _over_stars({0}, other)
+    for letter in one:
+        if letter == "*":
+            reached = set(range(min(reached, default=len(other) + 1), len(other) + 1))
+        else:
+            moved = {
+                at if other[at] == "*" else at + 1 for at in reached if other[at : at + 1] in (letter, "*")
+            }
+            reached = _over_stars(moved, other)
+    return len(other) in reached
+
+
+def _over_stars(places: set[int], pattern: str) -> set[int]:
+    """Return the places with those that follow because a ``*`` may stand for nothing."""
+    found = set(places)
+    for at in range(len(pattern)):
+        if at in found and pattern[at] == "*":
+            found.add(at + 1)
+    return found
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

@@ -149,8 +149,9 @@ def _of_any_kind(request: Request) -> Work:
 
 def _readable_object(connection: Connection, request: Request) -> objects.Row:
     caller, wanted = request.caller, object_id(request.target.key)
-    own = wanted == caller.object_id or permissions.owns(connection, caller, wanted)
-    if not own and not permissions.reads_all(connection, caller):
+    if not permissions.reads_all(connection, caller) and not (
+        wanted == caller.object_id or permissions.owns(connection, caller, wanted)
+    ):
         raise denied("a service principal without a role of the directory reads only itself")
     row = objects.find(connection, caller.tenant_id, wanted)
     if row is None:
