@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from landbridge_server.app.control_plane import ControlPlane
+from landbridge_server.app.supervision import Supervisor
 from landbridge_server.config import Address, Config
 from landbridge_server.edge.connections import Connections, Room
 from landbridge_server.edge.http_protocol import Deadlines
@@ -60,8 +61,17 @@ async def listening(
         await plane.settle()
 
 
-async def serve(config: Config, clock: Callable[[], float], room: Room | None = None) -> None:
-    """Open the control plane, serve it, and stop at SIGTERM or SIGINT; ``room`` is for its connections."""
+async def serve(
+    config: Config,
+    clock: Callable[[], float],
+    room: Room | None = None,
+    supervisor: Supervisor | None = None,
+) -> None:
+    """Open the control plane, serve it, and stop at SIGTERM or SIGINT.
+
+    ``room`` is for its connections, ``supervisor`` hears how it is.
+    """
+    supervisor = supervisor or Supervisor()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_failure)
@@ -71,7 +81,10 @@ async def serve(config: Config, clock: Callable[[], float], room: Room | None = 
     try:
         async with listening(plane, config.listen, room=room):
             print(f"ready {config.endpoints.resource_manager}", flush=True)
-            await stop.wait()
+            supervisor.tell("READY=1", f"STATUS=Serving {config.endpoints.resource_manager}")
+            with supervisor.watching():
+                await stop.wait()
+            supervisor.tell("STOPPING=1")
             logger.info("stopping")
     finally:
         plane.close()

@@ -7,9 +7,7 @@ there. Never let the cloud that was backed up and the restored one run at the sa
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 
 from landbridge_server.backup.errors import BackupError
 from landbridge_server.backup.restoring import restore
+from landbridge_server.cli import started
 from landbridge_server.cli.arguments import CommandError, add_store, store_url
 from landbridge_server.cli.passphrase import add_passphrase, passphrase_of
 from landbridge_server.cli.progress import Progress
@@ -62,17 +61,9 @@ def run(options: argparse.Namespace) -> int:
     except (BackupError, StoreUnavailable) as error:
         raise CommandError(str(error)) from error
     print(f"{options.data}: the cloud {about.cloud} as of {about.takenAt}.")
-    print(f"Start it as before: {_start(options.data)}")
+    print(f"Start it as before: {started.command(options.data)}")
     return 0
 
 
 def _interrupt(_number: int, _frame: object) -> None:
     sys.exit(128 + signal.SIGTERM)
-
-
-def _start(data: Path) -> str:
-    try:
-        words = json.loads((data / "up.json").read_text())["options"]
-    except (OSError, ValueError, KeyError, TypeError):
-        words = []
-    return shlex.join(["landbridge", "up", "--data", str(data), *map(str, words)])

@@ -17,8 +17,9 @@ from pathlib import Path
 import uvloop
 
 from landbridge_server.app import serve
+from landbridge_server.app.supervision import Supervisor
 from landbridge_server.ca.authority import CaError
-from landbridge_server.cli import descriptors
+from landbridge_server.cli import descriptors, started
 from landbridge_server.cli.arguments import CommandError, add_data, add_store, store_url
 from landbridge_server.cli.folder_lock import alone
 from landbridge_server.cli.memory import keep_freed
@@ -119,6 +120,12 @@ def config_of(options: argparse.Namespace) -> Config:
     )
 
 
+def _defaults() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args([])
+
+
 def _store(options: argparse.Namespace) -> str:
     url = store_url(options)
     if url:
@@ -142,7 +149,9 @@ def run(options: argparse.Namespace) -> int:
         if told := descriptors.warning(files):
             logger.warning(told)
         with alone(config.data), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(config, time.time, descriptors.room(files)))  # noqa: TID251 - this is the main()
+            started.note(config.data, options, _defaults())
+            supervisor = Supervisor.of(os.environ, os.getpid())  # noqa: TID251 - this is the main()
+            runner.run(serve(config, time.time, descriptors.room(files), supervisor))  # noqa: TID251
     except ConfigError:
         raise
     except (OSError, ValueError, CaError, StoreUnavailable) as error:  # ValueError: an unreadable key
