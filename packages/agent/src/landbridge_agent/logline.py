@@ -13,6 +13,8 @@ def timestamp(now: float) -> str:
 def quoted(text: str) -> str:
     """Return a value on one line, in double quotes: a message cannot forge another line."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r").replace("\n", "\\n")
+    if not plain.isprintable():  # nor steer the terminal of whoever reads it
+        plain = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in plain)
     return f'"{plain}"'
 
 

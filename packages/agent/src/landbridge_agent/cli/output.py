@@ -12,6 +12,10 @@ BAR = 15
 """Columns of the progress bar."""
 
 
+def _nowhere(level: str, text: str) -> None:
+    """Record nothing."""
+
+
 class Output:
     """Writes to the two streams; knows whether JSON was asked for."""
 
@@ -22,6 +26,8 @@ class Output:
         self.json = False
         self.verbose = False
         self.log_stderr = False
+        self.record: Callable[[str, str], None] = _nowhere
+        """Takes level and text of what happens into the log; secrets are not for it."""
 
     def print(self, text: str) -> None:
         """Write a line of the command's result."""
@@ -29,6 +35,7 @@ class Output:
 
     def info(self, text: str) -> None:
         """Write a progress line; silent with ``--json``."""
+        self.record("info", text)
         if not self.json:
             self.print(f"INFO    {text}")
 
@@ -45,11 +52,13 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Write a warning to stderr."""
+        self.record("warning", text)
         print(f"WARN    {text}", file=self._stderr, flush=True)
 
     def debug(self, text: str) -> None:
         """Write a log line with ``--verbose``: to stderr with ``--log-stderr`` or ``--json``."""
         if self.verbose:
+            self.record("debug", text)
             stream = self._stderr if self.log_stderr or self.json else self._stdout
             print(log_line(self._clock(), "debug", text), file=stream, flush=True)
 
@@ -61,6 +70,7 @@ class Output:
 
     def fail(self, error: AgentError) -> None:
         """Report why a command failed: a log line, the code, the remedy; JSON if asked for."""
+        self.record("fatal", f"{error.name}: {error.title}: {error.detail}")
         print(log_line(self._clock(), "fatal", error.detail), file=self._stderr)
         print(f"{error.name}: {error.title}", file=self._stderr)
         print(f"  Cause:  {error.detail}", file=self._stderr)

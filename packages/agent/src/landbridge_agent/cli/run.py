@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TextIO
 
 from landbridge_agent.cli.command import Call, Command
-from landbridge_agent.cli.flags import merge_file, parse
+from landbridge_agent.cli.flags import Values, merge_file, parse
 from landbridge_agent.cli.output import Output
 from landbridge_agent.cli.verbs import NOT_YET, VERBS
 from landbridge_agent.codes import AgentError
 from landbridge_agent.machine import MAX_FILE, StateError
 from landbridge_agent.paths import Paths, paths_from
+from landbridge_agent.version import AGENT_VERSION
 
 JSON_WORDS = ("-j", "--json", "--json=true")
 
@@ -73,7 +74,20 @@ def _run(
     paths = paths_from(environment)
     if command.needs_root:
         require_root(paths)
-    return command.run(Call(values, paths, environment, clock, out))
+        _record(command, values, paths, clock, out)
+    code = command.run(Call(values, paths, environment, clock, out))
+    out.record("info", f"azcmagent {command.name} ended with exit code {code}")
+    return code
+
+
+def _record(command: Command, values: Values, paths: Paths, clock: Callable[[], float], out: Output) -> None:
+    """Have what happens go into ``azcmagent.log`` too; of the flags only the names: values may be secret."""
+    from landbridge_agent.log_file import LogFile
+
+    out.record = LogFile(paths.command_log, clock).write
+    given = sorted({*values.texts, *(name for name, on in values.switches.items() if on)})
+    flags = ", ".join(f"--{name}" for name in given) or "no flags"
+    out.record("info", f"azcmagent {command.name} {AGENT_VERSION} by user {os.getuid()}, with {flags}")
 
 
 def _verb(words: Sequence[str]) -> str:
