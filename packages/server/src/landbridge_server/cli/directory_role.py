@@ -18,6 +18,7 @@ from landbridge_server.cli.arguments import (
     show,
     show_one,
 )
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.identity import directory_roles
 from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.identity.directory_roles import DirectoryRole
@@ -67,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
         try:
             with db.writing() as connection:
                 row = _change(connection, options.action, options.principal, role)
+                what = f"directoryRoles/{options.action}"
+                noted(connection, options, what, row["objectId"], row["tenant"], row)
         except DirectoryError as error:
             raise CommandError(str(error)) from error
     show_one(row, options.output)

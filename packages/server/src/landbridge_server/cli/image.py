@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 from landbridge_server.cli.arguments import CommandError, add_action, add_data, add_store, opened_store
+from landbridge_server.cli.operator_notes import noted
+from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.portal import image_aliases
 
 EXAMPLES = """examples:
@@ -41,5 +43,6 @@ def run(options: argparse.Namespace) -> int:
             raise CommandError(f"{options.file}: {error}") from error
         with db.writing() as connection:
             image_aliases.replace(connection, systems)
+            noted(connection, options, "imageAliases/set", options.file.name, home_tenant(connection))
     print(f"{sum(map(len, systems.values()))} aliases are served.")
     return 0

@@ -18,6 +18,7 @@ from landbridge_server.cli.arguments import (
     show,
     show_one,
 )
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.identity import directory
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.store import applications, role_assignments, subscriptions, tenants
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             with db.writing() as connection:
                 rows = action(connection, options, time.time())  # noqa: TID251 - this command is a main()
+                _note(connection, options, rows)
         except (directory.DirectoryError, LookupError) as error:
             raise CommandError(str(error)) from error
     if options.action in ("list", key_credentials.LIST):
@@ -108,6 +110,18 @@ def _create(connection: Connection, options: argparse.Namespace, now: float) -> 
             "tenantId": tenant.tenant_id,
         }
     ]
+
+
+def _note(connection: Connection, options: argparse.Namespace, rows: Rows) -> None:
+    """Note what was changed in the activity log, without the secret that was made."""
+    if options.action in ("list", key_credentials.LIST):
+        return
+    shown = {name: text for name, text in rows[0].items() if name != "clientSecret"}
+    if options.action == "create" and options.role:
+        shown |= {"role": options.role, "scope": options.scope or "the first subscription"}
+    tenant_id = rows[0].get("tenantId") or home_tenant(connection)
+    target = rows[0].get("clientId") or options.name
+    noted(connection, options, f"servicePrincipals/{options.action}", target, tenant_id, shown)
 
 
 def _check_scope(connection: Connection, scope: str) -> None:

@@ -17,6 +17,7 @@ from landbridge_server.cli.arguments import (
     show,
     show_one,
 )
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.store import subscriptions, tenants
 from landbridge_server.store.database import Connection
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     with opened_store(options) as db, db.writing() as connection:
         if options.action == "create":
             found = [_create(connection, options)]
+            made = found[0]
+            noted(connection, options, "subscriptions/create", made.subscription_id, made.tenant_id)
         else:
             found = subscriptions.everyone(connection)
     rows = [

@@ -15,6 +15,7 @@ from landbridge_server.cli.arguments import (
     show,
     show_one,
 )
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.identity import second_factor
 from landbridge_server.identity.bootstrap import create_tenant
 from landbridge_server.identity.directory import DirectoryError
@@ -50,12 +51,18 @@ def run(options: argparse.Namespace) -> int:
     with opened_store(options) as db:
         if options.action == "require-mfa":
             with db.writing() as connection:
-                show_one(_require(connection, options, now), options.output)
+                row = _require(connection, options, now)
+                noted(
+                    connection, options, "tenants/requireSecondFactor", row["tenantId"], row["tenantId"], row
+                )
+            show_one(row, options.output)
             return 0
         if options.action == "create":
             try:
                 with db.writing() as connection:
                     found = [create_tenant(connection, options.domain, options.display_name, now)]
+                    made = found[0]
+                    noted(connection, options, "tenants/create", made.default_domain, made.tenant_id)
             except DirectoryError as error:
                 raise CommandError(str(error)) from error
         else:

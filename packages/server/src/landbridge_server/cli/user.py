@@ -23,6 +23,7 @@ from landbridge_server.cli.arguments import (
     show,
     show_one,
 )
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.identity import directory
 from landbridge_server.identity.passwords import WeakPassword
 from landbridge_server.identity.tenancy import home_tenant
@@ -74,12 +75,16 @@ def run(options: argparse.Namespace) -> int:
         if options.action in (second_factor.ENROLL, second_factor.REMOVE):
             with db.writing() as connection:
                 row = second_factor.run(connection, options, time.time())  # noqa: TID251 - for a main()
+                noted(
+                    connection, options, f"users/{options.action}", options.user_name, home_tenant(connection)
+                )
             show_one(row, options.output)
             return 0
         password, generated = _password(options)
         try:
             with db.writing() as connection:
                 row = _change(connection, options, password)
+                noted(connection, options, f"users/{options.action}", row["userName"], row["tenantId"])
         except (directory.DirectoryError, WeakPassword, LookupError) as error:
             raise CommandError(str(error)) from error
     show_one(row | ({"password": password} if generated else {}), options.output)
