@@ -92,8 +92,10 @@ def _give_to_owner(handle: int, folder: Path) -> None:
         os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
-def private_folder(folder: Path, root: Path) -> None:
+def private_folder(folder: Path, root: Path, group: int | None = None) -> None:
     """Make ``folder`` with mode 0700; the folders above it, up to ``root``, ordinary ones.
+
+    A ``group`` may look into it: 0750, if it is ours to say so.
 
     Raises:
         StateError: it cannot be made.
@@ -105,24 +107,20 @@ def private_folder(folder: Path, root: Path) -> None:
             above = folder.parent.stat()
             if os.geteuid() == 0:
                 os.chown(folder, above.st_uid, above.st_gid)
-        if folder.stat().st_mode & 0o077 and folder != root:
-            folder.chmod(0o700)
+        found, mode = folder.stat(), 0o700 if group is None else 0o750
+        if found.st_mode & 0o077 & ~mode and folder != root:
+            folder.chmod(found.st_mode & mode)
+        if group is not None:
+            _share(folder, found, group)
 
 
-def token_folder(folder: Path, mode: int, group: int | None) -> None:
-    """Let a group into a folder of ours, as far as ``mode`` says; without a group nobody else.
-
-    Raises:
-        StateError: it cannot be changed.
-    """
-    if group is None:
+def _share(folder: Path, found: os.stat_result, group: int) -> None:
+    """Let a group look into a folder; where we are neither root nor a member, it stays our own."""
+    if found.st_gid == group and found.st_mode & 0o777 == 0o750:
         return
-    with _explained(folder, "changed"):
-        try:
-            os.chown(folder, -1, group)
-        except PermissionError:
-            return  # neither root nor a member: it stays our own
-        folder.chmod(mode)
+    with contextlib.suppress(PermissionError):
+        os.chown(folder, -1, group)
+        folder.chmod(0o750)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -201,10 +199,10 @@ class Machine:
             StateError: they cannot be made.
         """
         paths, group = self.paths, token_group()
-        for folder in (paths.state, paths.certificates, paths.tokens, paths.sockets, paths.logs):
+        for folder in (paths.state, paths.tokens):
+            private_folder(folder, paths.root, group)
+        for folder in (paths.certificates, paths.sockets, paths.logs):
             private_folder(folder, paths.root)
-        token_folder(paths.state, 0o710, group)
-        token_folder(paths.tokens, 0o750, group)
 
     # -- who this machine is ---------------------------------------------------------------
 
