@@ -139,3 +139,12 @@ def test_after_disconnect_and_removal_only_logs_and_folders_stay(installed, clou
     purged = installed.sh("DEBIAN_FRONTEND=noninteractive apt-get purge -y azcmagent")
     assert purged.returncode == 0, purged.stdout
     assert installed.sh("ls /var/opt/azcmagent /etc/opt/azcmagent").returncode != 0
+
+
+def test_one_pasted_line_installs_and_connects(debian, cloud):
+    made = json.loads(cloud.landbridge("join-code", "create", "--resource-group", GROUP, "-o", "json"))
+    done = debian.run("sh", "-s", stdin=made["paste"] + "\n")
+    assert done.returncode == 0, done.stdout
+    assert "Connected machine to Azure" in done.stdout
+    resource = json.loads(debian.run("azcmagent", "show", "--json").stdout)["resourceName"]
+    assert cloud.machine(resource).status == 200

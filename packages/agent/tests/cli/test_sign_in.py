@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -178,3 +179,57 @@ async def test_without_a_browser_the_device_code_is_next():
 @pytest.mark.parametrize(("environment", "desktop"), [({}, False), ({"DISPLAY": ":0"}, True)])
 def test_a_desktop_is_where_a_window_can_be_shown(environment, desktop):
     assert browser.has_desktop(environment) is desktop
+
+
+# -- join codes ------------------------------------------------------------------------------------
+
+
+def code(**changed: str) -> str:
+    content = {
+        "clientId": "33333333-3333-4333-8333-333333333333",
+        "secret": "once",
+        "tenantId": "t",
+        "subscriptionId": "22222222-2222-4222-8222-222222222222",
+        "resourceGroup": "rg",
+        "location": "local",
+    } | changed
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+
+async def test_a_join_code_says_everything(cloud, azcmagent):
+    cloud.answers[("POST", "/t/oauth2/v2.0/token")] = (200, {"access_token": "token"})
+    async with cloud.serving():
+        ran = await azcmagent(
+            "connect",
+            "--cloud",
+            cloud.url,
+            "--ca-file",
+            str(cloud.ca_file),
+            "-n",
+            "m1",
+            "--join-code",
+            code(),
+        )
+    assert ran.code == 0, ran.err
+    form = parse_qs(cloud.said("POST", "/t/oauth2/v2.0/token")[0].body.decode())
+    assert form["join_code"] == ["once"]
+    assert "/resourceGroups/rg/" in next(iter(cloud.machines))
+
+
+async def test_a_join_code_is_read_from_stdin(cloud, azcmagent, monkeypatch):
+    cloud.answers[("POST", "/t/oauth2/v2.0/token")] = (
+        400,
+        {"error": "x", "error_description": "AADSTS54005"},
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO(code() + "\n"))
+    async with cloud.serving():
+        ran = await azcmagent(
+            "connect", "--cloud", cloud.url, "--ca-file", str(cloud.ca_file), "--join-code", "-"
+        )
+    assert ran.code == 41
+    assert "AADSTS54005" in ran.err and "join-code create" in ran.err
+
+
+@pytest.mark.parametrize("text", ["x", "e30", "é", "A" * 5000, base64.b64encode(b'{"clientId": 1}').decode()])
+async def test_what_is_no_join_code_is_refused(azcmagent, text):
+    assert (await azcmagent("connect", "--join-code", text)).code == 23

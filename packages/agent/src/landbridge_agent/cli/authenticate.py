@@ -1,4 +1,7 @@
-"""The ways to a token for the resource manager: given, by secret or certificate, az, browser, device code."""
+"""The ways to a token for the resource manager.
+
+It is given, or comes by secret, certificate, join code, az, browser or device code.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ FLAGS = (
 )
 """The flags of every command that signs in."""
 
-WAYS = ("access-token", "service-principal-id", "use-azcli", "use-device-code")
+WAYS = ("access-token", "join-code", "service-principal-id", "use-azcli", "use-device-code")
 
 
 def given(values: Values) -> bool:
@@ -87,6 +90,8 @@ class SignIn:
         anybody = tenant or "organizations"
         if values.on("use-device-code"):
             return await self._by_device_code(anybody)
+        if values.text("join-code"):
+            return await self._by_join_code(tenant, values.text("join-code"))
         if values.text("access-token").strip():
             return values.text("access-token").strip()
         if values.text("service-principal-id"):
@@ -132,6 +137,23 @@ class SignIn:
         token = answer.text("access_token")
         if not answer.ok or not token:
             raise AgentError(41, f"The service principal '{client_id}' was refused: {answer.reason}", remedy)
+        return token
+
+    async def _by_join_code(self, tenant: str, text: str) -> str:
+        from landbridge_agent.cli import join_code
+
+        code = join_code.read(text)
+        form = {
+            "grant_type": join_code.GRANT,
+            "client_id": code.client_id,
+            "join_code": code.secret,
+            "scope": self._scope,
+        }
+        answer = await self._post(self._url(tenant, "token"), form)
+        token = answer.text("access_token")
+        if not answer.ok or not token:
+            remedy = "Ask for a new one: landbridge join-code create."
+            raise AgentError(41, f"The join code was refused: {answer.reason}", remedy)
         return token
 
     async def _by_browser(self, tenant: str) -> str:

@@ -107,6 +107,9 @@ Authentication options:
   Azure CLI
     azcmagent connect --use-azcli --subscription-id <> --resource-group <> --location <>
 
+  A code of whoever runs the cloud, which says all the rest
+    azcmagent connect --join-code <>
+
 A resource that was created beforehand, with the key of azcmagent genkey:
 
     azcmagent connect existing --subscription-id <> --resource-group <> --resource-name <>

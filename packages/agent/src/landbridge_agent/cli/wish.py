@@ -6,7 +6,7 @@ import socket
 import uuid
 from typing import NamedTuple
 
-from landbridge_agent.cli import authenticate
+from landbridge_agent.cli import authenticate, join_code
 from landbridge_agent.cli.command import Call
 from landbridge_agent.cli.flags import Flag, Values
 from landbridge_agent.cli.parameters import check_group, check_guid, resource_name, tags
@@ -21,6 +21,7 @@ FLAGS = (
     Flag("resource-name", "n", "Name of the resource. Defaults to Host Name"),
     Flag("subscription-id", "s", "Subscription Id [Required]"),
     Flag("tags", "", "Tags for resource; -t takes them too where they have an '='"),
+    Flag("join-code", "", "Code of 'landbridge join-code create', or - to read it from stdin"),
     Flag("correlation-id", "", "GUID that marks this connect in the logs"),
     Flag("ignore-network-check", "", "Accepted; no check is made beforehand", switch=True, hidden=True),
     Flag("skip-network-check", "", "As --ignore-network-check", switch=True, hidden=True),
@@ -71,6 +72,7 @@ def read(call: Call) -> Wish:
     values = call.values
     no_arguments(values)
     _refuse_what_is_not_offered(values)
+    join_code.take(values)
     values.require("subscription-id", "resource-group", "location")
     given_tags, tenant = values.text("tags"), values.text("tenant-id")
     if "=" in tenant:  # -t meant tags in 2019

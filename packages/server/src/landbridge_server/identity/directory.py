@@ -304,6 +304,15 @@ def delete_principal(connection: Connection, object_id: str) -> None:
     principals.remove(connection, object_id)
 
 
+def delete_with_application(connection: Connection, object_id: str) -> None:
+    """Remove a service principal that was made together with its application, and that too."""
+    found = principals.get(connection, object_id)
+    application = applications.by_app_id(connection, found.app_id or "") if found else None
+    if application is not None:
+        delete_application(connection, application)
+    delete_principal(connection, object_id)
+
+
 def delete_application(connection: Connection, application: Application) -> str | None:
     """Remove an application with its service principal; return the object id of the latter."""
     instance = principals.by_app_id(connection, application.app_id)

@@ -14,6 +14,7 @@ from landbridge_server.identity import (
     assertions,
     authorization,
     device_code,
+    join_codes,
     refresh_tokens,
     scopes,
     second_factor,
@@ -140,6 +141,25 @@ def _check_secret(
     now = service.clock()
     if not any(one.valid(now) for one in matching):
         raise refuse(7000222, app=app.label)
+
+
+async def join_code(service: IdentityService, request: TokenRequest) -> Granted:
+    """A machine that nobody signs in on brings the code that an operator made for it."""
+    client_id, secret = need(request.form, "client_id"), need(request.form, "join_code")
+    scope = request.needed_scope()
+
+    def work(connection: Connection) -> Granted | OAuthError:
+        app = join_codes.use(connection, client_id, secret, service.clock())
+        if isinstance(app, OAuthError):
+            return app
+        tenant_id = service.tenant_of(connection, request.authority, app)
+        return Granted(app, tenant_id, app.label, scope, service.audience(scope, app.kind))
+
+    async with service.addresses.turn(request.address):
+        outcome = await service.db.write(work)
+    if isinstance(outcome, OAuthError):
+        service.addresses.failed(request.address)
+    return _or_raise(outcome)
 
 
 async def password(service: IdentityService, request: TokenRequest) -> Granted:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from landbridge_server.identity import grants, sign_in_log
+from landbridge_server.identity import grants, join_codes, sign_in_log
 from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.forms import need
 from landbridge_server.identity.grants import Granted, TokenRequest
@@ -26,6 +26,7 @@ GRANTS: dict[str, Grant] = {
     "refresh_token": grants.refresh,
     "urn:ietf:params:oauth:grant-type:device_code": grants.device,
     "device_code": grants.device,  # v1's name
+    join_codes.GRANT: grants.join_code,
 }
 
 

@@ -206,6 +206,14 @@ def credentials_of(connection: Connection, object_id: str, kind: str) -> list[Cr
     return [Credential(*row) for row in rows]
 
 
+def with_ended_credentials(connection: Connection, kinds: Sequence[str], now: float) -> list[str]:
+    """Return the object ids of those who have a credential of these kinds that has ended."""
+    query = select(credentials.c.object_id).where(
+        credentials.c.kind.in_(kinds), credentials.c.expires_at < now
+    )
+    return [str(row[0]) for row in connection.execute(query.distinct())]
+
+
 def remove_credential(connection: Connection, credential_id: str) -> None:
     """Remove one credential."""
     connection.execute(credentials.delete().where(credentials.c.credential_id == credential_id))
