@@ -28,6 +28,16 @@ async def friend(arm):
     return await arm.principal("friend")
 
 
+async def test_the_oldest_version_takes_an_assignment_without_its_envelope(arm, friend):
+    """As az 2.66 sends it under the profile 2018-03-01-hybrid."""
+    path = f"{GROUP}/{ASSIGNMENTS}/{uuid.uuid4()}"
+    flat = body(friend)["properties"]
+    refused = await arm("PUT", path, flat, version="2022-04-01")
+    assert (refused.status_code, code(refused)) == (400, "InvalidRequestContent")
+    made = await arm("PUT", path, flat, version="2015-07-01")
+    assert (made.status_code, made.json()["properties"]["principalId"]) == (201, friend)
+
+
 async def test_a_role_is_given_at_a_group_read_back_and_taken_away(arm, friend, cloud):
     name = str(uuid.uuid4())
     path = f"{GROUP}/{ASSIGNMENTS}/{name}"

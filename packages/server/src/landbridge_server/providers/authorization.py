@@ -105,10 +105,7 @@ class RoleAssignments(ServedType):
                 "InvalidRoleAssignmentId",
                 f"The role assignment ID '{name[:100]}' is not valid. The role assignment ID must be a GUID.",
             )
-        body = await call.json()
-        properties = body.get("properties")
-        if not isinstance(properties, dict):
-            raise refusals.invalid("'properties' must be an object.", "properties")
+        properties = _properties(await call.json(), call.api_version)
         guid = _role_guid(properties.get("roleDefinitionId"))
         _check_unconditional(properties)
         description = _description(properties)
@@ -191,6 +188,20 @@ def _check_scope(connection: Connection, scope: str) -> None:
         raise refusals.group_missing(parsed.group)
     if parsed.namespace and not resources.exists(connection, parsed.key):
         raise refusals.resource_missing(parsed)
+
+
+def _properties(body: dict[str, object], api_version: str) -> dict[str, object]:
+    """Return what an assignment is to be.
+
+    The az that has API profiles leaves the envelope out under 2018-03-01-hybrid, whatever the
+    document of that version says: it serializes the inner object.
+    """
+    properties = body.get("properties")
+    if properties is None and api_version == "2015-07-01" and "roleDefinitionId" in body:
+        return body
+    if not isinstance(properties, dict):
+        raise refusals.invalid("'properties' must be an object.", "properties")
+    return properties
 
 
 def _role_guid(unverified_id: object) -> str:
