@@ -18,6 +18,8 @@ from landbridge_agent.version import AGENT_VERSION
 
 WIDTH = 40
 DISCONNECTED = "Disconnected"
+IDENTITY = ("identityEndpoint", "identityProblem")
+"""Where the daemon serves metadata and tokens, or why it does not: so before a connect, too."""
 
 
 class Row(NamedTuple):
@@ -59,6 +61,9 @@ def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: s
         Row("Agent Error Details", "agentErrorDetails", said("errorDetails") or why),
         Row("Agent Error Timestamp", "agentErrorTimestamp", said("errorTimestamp")),
         Row("Using HTTPS Proxy", "httpsProxy", said("httpsProxy")),
+        Row("Proxy Bypass List", "proxyBypass", said("proxyBypass")),
+        Row("Identity Endpoint", "identityEndpoint", said("identityEndpoint")),
+        Row("Identity Problem", "identityProblem", said("identityProblem")),
         Row("Cloud Provider", "cloudProvider", "N/A"),
         Row("Manufacturer", "manufacturer", hardware.manufacturer),
         Row("Model", "model", hardware.model),
@@ -81,7 +86,7 @@ def run(call: Call) -> int:
         why = f"The status is that of a machine whose agent service does not answer: {error}."
     if config is None:
         why = "This machine is not connected."
-        live = {"httpsProxy": live["httpsProxy"]} if "httpsProxy" in live else {}
+        live = {name: live[name] for name in ("httpsProxy", "proxyBypass", *IDENTITY) if name in live}
     found = rows(call, config, live, why)
     if call.values.arguments:
         found = _chosen(found, call.values.arguments)

@@ -12,9 +12,9 @@ from landbridge_agent.daemon.channel import Channel
 from landbridge_agent.daemon.child import ChildFailed, run
 from landbridge_agent.daemon.control_plane import ControlPlane, Refused
 from landbridge_agent.daemon.log import Log
+from landbridge_agent.daemon.machine_tokens import Tokens
 from landbridge_agent.daemon.rendezvous import Rendezvous
 from landbridge_agent.daemon.status import Status
-from landbridge_agent.daemon.tokens import Tokens
 from landbridge_agent.dial import Dialer, Unreachable, split_https
 from landbridge_agent.facts import report
 from landbridge_agent.https import Client

@@ -14,8 +14,8 @@ from landbridge_agent.daemon.connection import Connection
 from landbridge_agent.daemon.identity_endpoint import IdentityEndpoint
 from landbridge_agent.daemon.local_http import LocalServer
 from landbridge_agent.daemon.log import Log
+from landbridge_agent.daemon.machine_tokens import Tokens
 from landbridge_agent.daemon.metadata_service import MetadataService
-from landbridge_agent.daemon.tokens import Tokens
 from landbridge_agent.facts import os_release
 from landbridge_agent.machine import AgentConfig, Machine
 from landbridge_agent.proxies import Proxy

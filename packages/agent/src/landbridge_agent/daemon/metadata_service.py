@@ -23,7 +23,7 @@ from landbridge_agent.daemon.challenge import Challenges
 from landbridge_agent.daemon.control_plane import Refused
 from landbridge_agent.daemon.local_http import Reply, Request, failure
 from landbridge_agent.daemon.log import Log
-from landbridge_agent.daemon.tokens import Held, Tokens, TooMany
+from landbridge_agent.daemon.machine_tokens import Held, Tokens, TooMany
 from landbridge_agent.dial import Unreachable
 from landbridge_agent.machine import AgentConfig
 

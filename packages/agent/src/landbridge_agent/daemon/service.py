@@ -161,9 +161,11 @@ class Service:
 
     def _state(self) -> dict[str, object]:
         """Return how the agent is doing, with nothing secret in it."""
+        proxy = self._identity.proxy(self._proxy)
         return {
             **self._status.to_json(self._clock()),
-            "httpsProxy": self._identity.proxy(self._proxy).shown,
+            "httpsProxy": proxy.shown,
+            "proxyBypass": ",".join(proxy.bypass),
             **self._identity.endpoint(),
         }
 
