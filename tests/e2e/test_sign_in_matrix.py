@@ -2,27 +2,33 @@
 
 The control planes listen at port 443 of loopback addresses, because AAD-style password sign-in
 asks port 443 of the login host whatever the authority's port is (contract: az, section 11).
+``python -m tests.e2e.sign_in_matrix`` runs the whole table.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import asyncio
 import shutil
-import subprocess
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
+import sign_in_table
+from landbridge_server.config import Config
+from landbridge_server.identity import directory
+from landbridge_server.identity.attempts import AttemptLimiter
+from landbridge_server.identity.service import PASSWORD_ATTEMPTS, PASSWORD_SECONDS
+from landbridge_server.store.database import Database
+from own_machine import IDENTITY, OwnMachine
+from own_machine import unavailable as no_machine
 from own_names import NamedCloud, unavailable
 from real_az import Az
 from running import short_folder
+from sign_in_table import FAILED, LIMITS, PASSED, STYLES, VERSIONS, WAYS
+from signing_in import enroll, make_pem, prepare, sign_in
 
 pytestmark = [
     pytest.mark.az,
@@ -30,27 +36,7 @@ pytestmark = [
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "-"),
 ]
 
-STYLES = {"aad": "127.0.0.77", "adfs": "127.0.0.78"}
-VERSIONS = ("2.91", "2.66")
-WAYS = ("password", "browser", "device code", "SP secret", "SP certificate")
-SECONDS = 120
-RESULTS: dict[tuple[str, str, str], str] = {}
-
-
-def make_pem(folder: Path) -> Path:
-    """Write a key with its own certificate, as the document has it for a service principal."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "spn")])
-    now = datetime.now(UTC) - timedelta(minutes=5)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    path = folder / "spn.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    path.chmod(0o600)
-    return path
+ADDRESSES = {"aad": "127.0.0.77", "adfs": "127.0.0.78"}
 
 
 @pytest.fixture(scope="module", params=list(STYLES))
@@ -63,7 +49,7 @@ def style(request: pytest.FixtureRequest) -> str:
 def named(style: str) -> Iterator[NamedCloud]:
     """A control plane of that style; the administrator's service principal has a certificate, too."""
     folder = short_folder()
-    cloud = NamedCloud(folder, STYLES[style], f"{style}.landbridge.test", "--identity-provider", style)
+    cloud = NamedCloud(folder, ADDRESSES[style], f"{style}.landbridge.test", "--identity-provider", style)
     try:
         pem = make_pem(folder)
         cloud.plane.landbridge("sp", "add-certificate", "admin", "--certificate", str(pem))
@@ -79,31 +65,17 @@ def prepared(request: pytest.FixtureRequest, style: str, named: NamedCloud) -> A
     folder = named.folder / f"az-{request.param}"
     folder.mkdir()
     az = Az(request.param, folder, named.plane.admin.ca_file, named.inside)
-    assert az.program.exists(), "Run tools/client_environments.sh first, as ./test does."
-    settings = ["core.login_experience_v2=off"]
-    if style == "aad":  # the AD FS style asks nobody else, as it is
-        settings.append("core.instance_discovery=false")
-    az("config", "set", *settings)
-    az("cloud", "register", "-n", "Mine", "--endpoint-resource-manager", f"https://management.{named.domain}")
-    az("cloud", "set", "-n", "Mine")
-    if az.version == "2.66":
-        az("cloud", "update", "--profile", "2018-03-01-hybrid")
-    return az
+    return prepare(az, style, f"https://management.{named.domain}")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def table(request: pytest.FixtureRequest) -> Iterator[None]:
     """Print what came out."""
     yield
-    columns = [(style, version) for style in STYLES for version in VERSIONS]
-    lines = [f"{'':16}" + "".join(f"{style} {version}".ljust(12) for style, version in columns)]
-    for way in WAYS:
-        cells = [RESULTS.get((style, version, way), "-") for style, version in columns]
-        lines.append(f"{way:16}" + "".join(cell.ljust(12) for cell in cells))
     capture = request.config.pluginmanager.get_plugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():
-        print("\n" + "\n".join(lines))
+        print("\n" + sign_in_table.plain())
 
 
 @pytest.fixture
@@ -117,89 +89,114 @@ def az(prepared: Az, named: NamedCloud) -> Iterator[Az]:
     shutil.rmtree(folder)
 
 
-def sign_in(az: Az, style: str, way: str, named: NamedCloud) -> None:
-    """Sign in; never wait for a person for longer than ``SECONDS``."""
-    admin = named.plane.admin
-    tenant = () if style == "adfs" else ("--tenant", admin.tenant)
-    app = ("login", "--service-principal", "-u", admin.client_id, "--tenant", admin.tenant)
-    if way == "device code":
-        return enter_code(az.start("login", "--use-device-code", *tenant), named)
-    words = {
-        "password": ("login", "-u", admin.user_name, "-p", named.plane.password, *tenant),
-        "browser": ("login", *tenant),
-        "SP secret": (*app, "-p", admin.client_secret),
-        "SP certificate": (*app, "--certificate", str(named.folder / "spn.pem")),
-    }[way]
-    done = az.call(*words, seconds=SECONDS)
-    log = named.folder / "browser.log"
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}{log.read_text() if log.exists() else ''}"
-    return None
-
-
-def enter_code(waiting: subprocess.Popen[str], named: NamedCloud) -> None:
-    """Enter the code that ``az`` shows into the real page."""
-    said = ""
+@pytest.fixture(scope="module")
+def machine(style: str, named: NamedCloud) -> Iterator[OwnMachine]:
+    """A connected machine, whose identity may read the subscription."""
+    if no_machine():
+        pytest.skip(no_machine())
+    own = OwnMachine(named.plane, address=(ADDRESSES[style], 443), hosts=named.hosts)
     try:
-        for line in waiting.stdout or ():
-            said += line
-            if found := re.search(r"open the page (https://\S+) and enter the code (\S+) to", said):
-                assert "signed in" in named.enter(found[1], found[2])
-                break
-        rest, _ = waiting.communicate(timeout=SECONDS)
-        assert waiting.returncode == 0, said + rest
+        own.connect()
+        own.allow()
+        yield own
     finally:
-        waiting.kill()
-        waiting.communicate()
+        own.stop()
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_sign_in(az: Az, style: str, way: str, named: NamedCloud) -> None:
-    RESULTS[style, az.version, way] = "FAILED"
+def test_sign_in(request: pytest.FixtureRequest, az: Az, style: str, way: str, named: NamedCloud) -> None:
+    if limit := LIMITS.get((az.version, way)):
+        pytest.skip(f"az {az.version}: {limit}")
+    sign_in_table.note((style, az.version, way), FAILED)
+    admin = named.plane.admin
+    name, kind = admin.user_name, "user"
+    if way.startswith("SP"):
+        name, kind = admin.client_id, "servicePrincipal"
+    if way == sign_in_table.IDENTITY:
+        az.before = request.getfixturevalue("machine").inside
+        az.environment |= IDENTITY
+        name, kind = "systemAssignedIdentity", "servicePrincipal"
     sign_in(az, style, way, named)
     account = az("account", "show")
-    admin = named.plane.admin
-    person = not way.startswith("SP")
-    assert account["id"] == admin.subscription
-    assert account["user"] == {
-        "name": admin.user_name if person else admin.client_id,
-        "type": "user" if person else "servicePrincipal",
-    }
-    assert az("group", "list") == []
-    RESULTS[style, az.version, way] = "passed"
+    assert (account["id"], account["tenantId"]) == (admin.subscription, admin.tenant)
+    assert {name_: account["user"][name_] for name_ in ("name", "type")} == {"name": name, "type": kind}
+    assert [one["name"] for one in az("account", "list-locations")] == ["local"]
+    sign_in_table.note((style, az.version, way), PASSED)
 
 
-@pytest.mark.parametrize("way", ["password", "SP certificate"])
-def test_what_is_wrong_is_said_in_words(az: Az, way: str, named: NamedCloud, tmp_path: Path) -> None:
-    admin = named.plane.admin
-    if way == "password":
-        done = az.call("login", "-u", "nobody@nowhere", "-p", "wrong", "--tenant", admin.tenant)
-        number = "AADSTS50126"
-    else:
-        words = ("login", "--service-principal", "-u", admin.client_id, "--tenant", admin.tenant)
-        done = az.call(*words, "--certificate", str(make_pem(tmp_path)))
-        number = "AADSTS700027"
-    assert done.returncode == 1
-    assert number in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_admin_json_names_the_user(named: NamedCloud) -> None:
-    """What the scripted visitor signs in with."""
-    assert (
-        json.loads((named.plane.data / "admin.json").read_text())["userName"] == named.plane.admin.user_name
-    )
-
-
-def test_a_password_without_the_second_factor_is_refused_and_the_way_out_is_named(
-    az: Az, named: NamedCloud
-) -> None:
-    admin = named.plane.admin
-    named.plane.landbridge("user", "mfa-enroll", admin.user_name)
+def test_a_second_factor_keeps_passwords_out_and_lets_pages_in(az: Az, style: str, named: NamedCloud) -> None:
+    """As the document says: where it is demanded, the browser or a device code is the way."""
+    admin, domain = named.plane.admin, named.plane.admin.user_name.rpartition("@")[2]
+    tenant = () if style == "adfs" else ("--tenant", admin.tenant)  # AD FS: az leaves it out
+    password = ("login", "-u", admin.user_name, "-p", named.plane.password, *tenant)
+    named.plane.landbridge("tenant", "require-mfa", domain)
     try:
-        done = az.call("login", "-u", admin.user_name, "-p", named.plane.password, "--tenant", admin.tenant)
+        nothing_enrolled = az.call(*password)
+        assert (nothing_enrolled.returncode, "AADSTS50079" in nothing_enrolled.stderr) == (1, True)
+        assert "landbridge user mfa-enroll" in nothing_enrolled.stderr
+        enroll(named)
+        # msal repeats a refusal for a minute, without asking, where the request is the same.
+        (Path(az.environment["AZURE_CONFIG_DIR"]) / "msal_http_cache.bin").unlink()
+        refused = az.call(*password)
+        assert (refused.returncode, "AADSTS50076" in refused.stderr) == (1, True), refused.stderr
+        assert "az login --use-device-code" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        for way in ("device code", "browser"):
+            sign_in(az, style, way, named)
+            assert az("account", "show")["user"]["name"] == admin.user_name
+            az("account", "clear")
     finally:
         named.plane.landbridge("user", "mfa-remove", admin.user_name)
-    assert done.returncode == 1
-    assert "AADSTS50076" in done.stderr
-    assert "az login --use-device-code" in done.stderr
-    assert "Traceback" not in done.stderr
+        named.plane.landbridge("tenant", "require-mfa", domain, "--off")
+
+
+@dataclass
+class People:
+    """Those who cannot sign in."""
+
+    domain: str
+    password: str
+    app_id: str
+    secret: str
+
+
+@pytest.fixture(scope="module")
+def people(named: NamedCloud) -> People:
+    """A disabled user, one at whom somebody guessed, and a program whose secret has ended."""
+    admin, now, password = named.plane.admin, time.time(), "a good password"
+    domain = admin.user_name.rpartition("@")[2]
+    db = Database(Config(named.plane.data).database_url)
+
+    async def guess() -> None:
+        limiter = AttemptLimiter(db, time.time, "user", PASSWORD_ATTEMPTS, PASSWORD_SECONDS)
+        for _ in range(PASSWORD_ATTEMPTS):
+            await limiter.begin(f"tried@{domain}")
+
+    try:
+        with db.writing() as connection:
+            off = directory.create_user(connection, admin.tenant, f"off@{domain}", "", password, now)
+            directory.set_enabled(connection, off.object_id, False, now)
+            directory.create_user(connection, admin.tenant, f"tried@{domain}", "", password, now)
+            old = directory.create_service_principal(connection, admin.tenant, "old", now - 86400, days=0.5)
+        asyncio.run(guess())
+    finally:
+        db.close()
+    return People(domain, password, *old[1:])
+
+
+def test_what_is_wrong_is_said_in_words(az: Az, named: NamedCloud, people: People, tmp_path: Path) -> None:
+    admin, mine = named.plane.admin, ("--tenant", named.plane.admin.tenant)
+    app = ("login", "--service-principal", *mine)
+    for number, words in {
+        50126: ("login", "-u", "nobody@nowhere", "-p", "wrong", *mine),
+        50057: ("login", "-u", f"off@{people.domain}", "-p", people.password, *mine),
+        50053: ("login", "-u", f"tried@{people.domain}", "-p", people.password, *mine),
+        700016: (*app, "-u", "00000000-0000-0000-0000-00000000abcd", "-p", "x"),
+        7000215: (*app, "-u", admin.client_id, "-p", "wrong"),
+        7000222: (*app, "-u", people.app_id, "-p", people.secret),
+        700027: (*app, "-u", admin.client_id, "--certificate", str(make_pem(tmp_path))),
+    }.items():
+        done = az.call(*words)
+        assert done.returncode == 1, number
+        assert f"AADSTS{number}: " in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr

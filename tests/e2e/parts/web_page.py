@@ -6,6 +6,7 @@ import http.cookiejar
 import json
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -37,7 +38,9 @@ class FirstForm(HTMLParser):
 class Visitor:
     """One person's visit."""
 
-    def __init__(self, ca_file: Path) -> None:
+    def __init__(self, ca_file: Path, authenticator: Path | None = None) -> None:
+        """``authenticator`` is a file with the secret of a second factor; there need not be one."""
+        self._authenticator = authenticator
         trust = ssl.create_default_context(cafile=str(ca_file))
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
@@ -56,12 +59,25 @@ class Visitor:
             form = FirstForm(page)
             if form.action is None:
                 return page
+            if "otp" in form.fields:
+                form.fields["otp"] = self._otp()
             for name, value in form.fields.items():
                 word = next((word for word in ("pass", "code", "user") if word in name.lower()), None)
                 if word and not value:
                     form.fields[name] = typed[word]
             page, url = self._open(urllib.parse.urljoin(url, form.action), form.fields)
         raise AssertionError(f"The forms have no end:\n{page}")
+
+    def _otp(self) -> str:
+        """Read the authenticator; a code counts once, so that the next one is read the next time."""
+        from landbridge_server.identity.second_factor import STEP, code_at
+
+        assert self._authenticator is not None, "A code is asked for."
+        known = json.loads(self._authenticator.read_text())
+        now = int(time.time() // STEP)
+        step = next(step for step in (now, now + 1, now - 1) if step not in known["used"])
+        self._authenticator.write_text(json.dumps({**known, "used": [*known["used"], step]}))
+        return code_at(known["secret"], step)
 
     def _open(self, url: str, fields: dict[str, str] | None = None) -> tuple[str, str]:
         data = urllib.parse.urlencode(fields).encode() if fields is not None else None
@@ -73,10 +89,14 @@ class Visitor:
 
 
 def main() -> None:
-    """Visit a page as the administrator of a control plane: CA-FILE ADMIN.JSON URL [USER-CODE]."""
+    """Visit a page as the administrator of a control plane: CA-FILE ADMIN.JSON URL [USER-CODE].
+
+    The secret of the administrator's second factor is beside ADMIN.JSON, in authenticator.json.
+    """
     ca_file, admin_file, url, *code = sys.argv[1:]
     admin = json.loads(Path(admin_file).read_text())
-    print(Visitor(Path(ca_file)).approve(url, *(code or [""]), admin["userName"], admin["password"]))
+    visitor = Visitor(Path(ca_file), Path(admin_file).with_name("authenticator.json"))
+    print(visitor.approve(url, *(code or [""]), admin["userName"], admin["password"]))
 
 
 if __name__ == "__main__":
