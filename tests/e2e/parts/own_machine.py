@@ -2,6 +2,15 @@
 
 There the agent has its true places: ``/var/opt/azcmagent``, 127.0.0.1:40342 and [::1]:40342. The
 one address that leads out is the control plane's. Needs root; ``unavailable`` says if it cannot be.
+
+To sign in as the machine with ``az`` (2.91; 2.66 does not know connected machines)::
+
+    machine = OwnMachine(named.plane, address=("127.0.0.77", 443), hosts=named.hosts)
+    machine.connect()  # and starts himdsd
+    machine.allow()  # Reader of the subscription
+    az = Az("2.91", folder, named.plane.admin.ca_file, machine.inside)
+    az.environment |= IDENTITY
+    az("login", "--identity")  # account show: systemAssignedIdentity, servicePrincipal
 """
 
 from __future__ import annotations
