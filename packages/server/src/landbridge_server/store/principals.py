@@ -18,6 +18,7 @@ from landbridge_server.store.schema import (
     device_codes,
     directory_role_assignments,
     group_members,
+    guests,
     owners,
     principal_details,
     principals,
@@ -63,6 +64,7 @@ _REMOVE = [
         owners.c.object_id,
         owners.c.owner_id,
         directory_role_assignments.c.principal_id,
+        guests.c.object_id,
         principals.c.object_id,
     )
 ]

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from landbridge_server.store.schema.authorization import role_assignments, role_definitions
 from landbridge_server.store.schema.columns import NAME, metadata
-from landbridge_server.store.schema.directory import credentials, principals, settings, subscriptions, tenants
+from landbridge_server.store.schema.directory import (
+    credentials,
+    guests,
+    principals,
+    settings,
+    subscriptions,
+    tenants,
+)
 from landbridge_server.store.schema.directory_objects import (
     applications,
     directory_role_assignments,
@@ -49,6 +56,7 @@ __all__ = [
     "feature_registrations",
     "group_members",
     "groups",
+    "guests",
     "identifier_uris",
     "machines",
     "mail",

@@ -50,6 +50,16 @@ principals = Table(
     Index("principals_by_name", "tenant_id", "kind", "name_key", "object_id"),
 )
 
+# Users who may act in further tenants than their own.
+guests = Table(
+    "guests",
+    metadata,
+    Column("object_id", NAME, primary_key=True),
+    Column("tenant_id", NAME, primary_key=True),
+    Column("created_at", Float, nullable=False),
+    Index("guests_by_tenant", "tenant_id", "created_at", "object_id"),
+)
+
 credentials = Table(
     "credentials",
     metadata,
