@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "backup": ("backup", "keep the whole cloud in one file, while it runs"),
     "restore": ("restore", "make a cloud from a backup"),
     "audit": ("audit", "check, list and export the activity log"),
+    "systemd-unit": ("systemd_unit", "print a hardened systemd unit for the control plane"),
     "ca": ("ca", "export the root certificate"),
     "trust": ("trust", "have an installed az trust this cloud"),
     "image": ("image", "set and show the aliases of VM images"),
@@ -28,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "directory-role": ("directory_role", "give and take roles of the directory"),
     "tenant": ("tenant", "create tenants"),
     "subscription": ("subscription", "create subscriptions"),
+    "explain": ("explain", "say why somebody may, or may not, do something"),
     "ssh-config": ("ssh_config", "print an OpenSSH configuration for connected machines"),
 }
 """Verb -> module below ``cli`` and its one-line help."""
