@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -235,3 +236,34 @@ def test_features_are_listed_registered_and_unregistered(az: Az) -> None:
     assert az("feature", "show", *words)["properties"]["state"] == "Registered"
     az("feature", "unregister", *words)
     assert az("feature", "show", *words)["properties"]["state"] == "Unregistered"
+
+
+def test_the_activity_log_shows_a_write_and_a_refusal_with_caller_and_address(
+    az: Az, cloud: ControlPlane
+) -> None:
+    group = f"{group_of(az)}-logged"
+    stranger = json.loads(cloud.landbridge("sp", "create", "--name", f"stranger-{group}", "-o", "json"))
+    az("group", "create", "-n", group, "-l", "local")
+    path = f"{cloud.subscription}/resourcegroups/{group}"
+    refused = cloud.arm("DELETE", path, token=cloud.token(stranger["clientId"], stranger["clientSecret"]))
+    assert refused.status == 403
+    if az.version == "2.66":  # whose hybrid profile has no 'az monitor'
+        az("cloud", "update", "--profile", "latest")
+    time.sleep(1.5)  # events are written once a second
+    shown = az("monitor", "activity-log", "list", "-g", group, "--offset", "1h", "--max-events", "10")
+    assert [(one["operationName"]["value"].rpartition("/")[2], one["caller"]) for one in shown] == [
+        ("delete", stranger["clientId"]),
+        ("write", cloud.admin.client_id),
+    ]
+    assert [one["status"]["value"] for one in shown] == ["Failed", "Succeeded"]
+    assert shown[0]["httpRequest"]["clientIpAddress"] == "127.0.0.1"
+    assert "AuthorizationFailed" in shown[0]["properties"]["statusMessage"]
+    url = (
+        f"{cloud.admin.url}/providers/microsoft.insights/eventtypes/management/values?api-version=2015-04-01"
+    )
+    sign_ins = [one for one in az("rest", "--url", url)["value"] if one["category"]["value"] == "SignIn"]
+    assert stranger["clientId"] in {one["caller"] for one in sign_ins}
+    by_caller = ("--caller", stranger["clientId"], "--status", "Failed", "--offset", "1h")
+    assert len(az("monitor", "activity-log", "list", "-g", group, *by_caller)) == 1
+    if az.version == "2.66":
+        az("cloud", "update", "--profile", HYBRID_PROFILE)

@@ -35,6 +35,7 @@ from landbridge_server.identity.keys import SigningKeys
 from landbridge_server.identity.service import IdentityService
 from landbridge_server.identity.tenancy import base
 from landbridge_server.identity.tokens import TokenVerifier
+from landbridge_server.microsoft_graph.change_notes import ChangeNotes
 from landbridge_server.microsoft_graph.http import VERSION, GraphHttp
 from landbridge_server.microsoft_graph.service import GraphService
 from landbridge_server.portal.http import PortalHttp
@@ -166,6 +167,7 @@ class ControlPlane:
         self.arm = self.resources.http
         self.activity = self.resources.activity
         self.identity.service.on_sign_in = SignInNotes(self.activity)
+        self.graph.on_answered = ChangeNotes(self.activity)
         self.broker.on_session = SessionNotes(self.db, self.rendezvous, self.activity)
         self._delete_groups_task = DeleteGroups(self.db, self.resources.registry, self.clock)
         self.driver = Driver(

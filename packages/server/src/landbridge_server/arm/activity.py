@@ -121,28 +121,29 @@ class Activity:
         target: str,
         *,
         status: int = 200,
-        error: ArmError | None = None,
+        error: tuple[str, str] | None = None,
         address: str = "",
         request_id: str = "",
         correlation_id: str = "",
         more: Mapping[str, str] | None = None,
     ) -> None:
-        """Remember a write to the directory, done or refused. For Microsoft Graph's handlers.
+        """Remember a write to the directory, done or refused with code and text.
 
-            activity.directory_change(caller, "Microsoft.Graph/users/write", f"/users/{object_id}",
+            activity.directory_change(caller, "Microsoft.Graph/users/write", f"/providers/Microsoft.Graph/users/{object_id}",
                                       status=201, address=..., request_id=...)
 
         ``action`` is ``Microsoft.Graph/<collection>/<write|delete|addPassword/action|...>``,
         ``target`` the path of the object. Call it once for each write, after it was committed, or
-        with the error that refused it. ``more`` is shown as it is: never a secret.
+        with the error that refused it: equal refusals are counted. ``more`` is shown as it is:
+        never a secret.
         """
         self.happened(
             action,
             target,
             caller,
             method="POST",
-            status=error.status if error else status,
-            error=(error.code, error.message) if error else None,
+            status=status,
+            error=error,
             address=address,
             request_id=request_id,
             correlation_id=correlation_id,

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from landbridge_server.arm import access
 from landbridge_server.arm.call import decode_object
 from landbridge_server.arm.query import parsed_query
+from landbridge_server.microsoft_graph.change_notes import Answered, OnAnswered, nobody_listens
 from landbridge_server.microsoft_graph.errors import GraphError, bad
 from landbridge_server.microsoft_graph.request import Reply
 from landbridge_server.microsoft_graph.service import GraphService
@@ -29,15 +30,29 @@ class GraphHttp:
         """Answer with ``service``; ``prefix`` is what stands in paths before the version."""
         self.service = service
         self.prefix = prefix
+        self.on_answered: OnAnswered = nobody_listens
 
     async def handle(self, request: Request) -> Response:
         """Answer one authenticated request; ``request.state.caller`` is who asks."""
         try:
-            return _response(await self._answer(request))
+            reply = await self._answer(request)
+            made = str((reply.content or {}).get("id", "")) if request.method == "POST" else ""
+            self._tell(request, reply.status, made=made)
+            return _response(reply)
         except GraphError as error:
+            self._tell(request, error.status, error)
             access.decided()  # a refusal tells nothing that would have to be withheld
             request.scope["landbridge.error"] = f"{error.code}: {error.internal or error.message}"
             return JSONResponse(_refusal(request, error), error.status, media_type=JSON)
+
+    def _tell(self, request: Request, status: int, error: GraphError | None = None, made: str = "") -> None:
+        scope = request.scope
+        path = str(scope["landbridge.path"])[len(self.prefix) :].lstrip("/").partition("/")[2]
+        address = request.client.host if request.client else ""
+        ids = scope["landbridge.request_id"], request.headers.get("client-request-id", "")
+        self.on_answered(
+            Answered(request.method, f"/{path}", request.state.caller, status, error, made, address, *ids)
+        )
 
     async def _answer(self, request: Request) -> Reply:
         path = str(request.scope["landbridge.path"])[len(self.prefix) :]
