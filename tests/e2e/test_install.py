@@ -68,12 +68,10 @@ def test_the_machine_connects_as_the_document_says(installed, cloud):
 
 
 def test_the_daemon_is_nobody_but_himds(installed):
-    found = installed.sh(
-        "stat -c '%U %G %a' /var/opt/azcmagent/certs/identity.pem; ps -C python3 -o user=,args="
-    )
+    found = installed.sh("stat -c '%U %G %a' /var/opt/azcmagent/certs/identity.pem; ps -eo user=,args=")
     lines = found.stdout.splitlines()
     assert lines[0] == "himds himds 600"
-    assert [line.split()[0] for line in lines[1:] if "himdsd" in line] == ["himds"]
+    assert [line.split()[0] for line in lines[1:] if line.endswith("bin/himdsd")] == ["himds"]
 
 
 def test_root_writes_what_the_daemon_reads(installed):
@@ -135,7 +133,7 @@ def test_after_disconnect_and_removal_only_logs_and_folders_stay(installed, clou
     assert removed.returncode == 0, removed.stdout
     assert installed.sh("ls /opt/azcmagent /usr/bin/azcmagent").returncode != 0
     assert "himds.log" in installed.sh("ls /var/opt/azcmagent/log").stdout
-    assert installed.sh("ps -C python3 -o args= | grep himdsd").stdout == ""
+    assert installed.sh('ps -eo args= | grep "[h]imdsd"').stdout == ""
     purged = installed.sh("DEBIAN_FRONTEND=noninteractive apt-get purge -y azcmagent")
     assert purged.returncode == 0, purged.stdout
     assert installed.sh("ls /var/opt/azcmagent /etc/opt/azcmagent").returncode != 0

@@ -27,7 +27,7 @@ mount -t proc proc "$1/root/proc"
 mount -t tmpfs tmpfs "$1/root/tmp"
 rm -rf "$1/root/var/opt/azcmagent" "$1/root/etc/opt/azcmagent"
 echo ready
-exec chroot "$1/root" sleep infinity
+exec chroot "$1/root" sh -c 'while :; do sleep 3600 & wait $!; done'  # as process 1 it buries the others
 """
 
 
