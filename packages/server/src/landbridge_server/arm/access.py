@@ -84,7 +84,8 @@ def _above(scope: str) -> Iterator[str]:
         at = scope.find("/", at + 1)
 
 
-def _subscription_of(scope: str) -> str:
+def subscription_of(scope: str) -> str:
+    """Return the id of the subscription that a scope is or lies in, in lower case; empty: in none."""
     parts = scope.lower().split("/")
     return parts[2] if len(parts) > 2 and parts[1] == "subscriptions" else ""
 
@@ -171,9 +172,10 @@ class Access:
                 for held in _of_tenant(role_assignments.held(connection, caller.object_id), caller.tenant_id)
                 if held.scope_key.startswith(scope.lower().rstrip("/") + "/")
                 and self._permits(caller, held, action, connection)
+                and self._same_tenant(connection, caller, held.scope_key)
             )
         )
-        if not places or not self._same_tenant(connection, caller, scope):
+        if not places:
             raise refusal(caller, action, scope)
         return places
 
@@ -185,7 +187,7 @@ class Access:
         held = {one.scope_key for one in found}
         if "/" in held:
             return everywhere
-        ids = {_subscription_of(scope) for scope in held}
+        ids = {subscription_of(scope) for scope in held}
         return [one for one in everywhere if one.subscription_id in ids]
 
     def require_inside(self, caller: Caller, action: str, subscription_id: str) -> None:
@@ -217,7 +219,7 @@ class Access:
         return tenant
 
     def _same_tenant(self, connection: Connection | None, caller: Caller, scope: str) -> bool:
-        subscription = _subscription_of(scope)
+        subscription = subscription_of(scope)
         if not subscription:
             return True
         tenant = self.known_tenant(subscription)

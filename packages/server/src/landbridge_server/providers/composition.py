@@ -27,6 +27,7 @@ from landbridge_server.providers import (
     subscriptions,
     tag_names,
 )
+from landbridge_server.providers.access_explained import AccessExplained
 from landbridge_server.providers.access_reading import ClassicAdministrators, DenyAssignments, Permissions
 from landbridge_server.providers.authorization import RoleAssignments
 from landbridge_server.providers.guest_configuration.assignments import Assignments
@@ -123,6 +124,7 @@ class ResourceManager:
                         RoleAssignments(db, clock, base),
                         RoleDefinitions(db, access, clock, lambda: self.registry),
                         Permissions(db, access),
+                        AccessExplained(db, access),
                         DenyAssignments(),
                         ClassicAdministrators(),
                         _Named("providerOperations", "Microsoft.Authorization", provider_operations.VERSIONS),

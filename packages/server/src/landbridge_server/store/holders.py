@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, literal, or_, select, union_all
+from sqlalchemy import CTE, Connection, bindparam, cast, literal, or_, select, true, union_all
 
 from landbridge_server.store.prepared import Prepared
-from landbridge_server.store.schema import groups, principals
+from landbridge_server.store.schema import group_members, groups, principals
+from landbridge_server.store.schema.columns import NAME
 
 GROUP = "Group"
 
 
 class Holder(NamedTuple):
-    """A principal or a group. ``kind`` is User, ServicePrincipal, ManagedIdentity or Group."""
+    """A principal or a group. ``kind`` is User, ServicePrincipal, ManagedIdentity or Group.
+
+    ``label`` is how error texts call it; ``enabled`` is false for who may not sign in.
+    """
 
     object_id: str
     tenant_id: str
     kind: str
     name: str
     label: str
+    enabled: bool
 
     @property
     def principal_type(self) -> str:
@@ -35,6 +40,7 @@ _PRINCIPALS = select(
     _people.display_name,
     _people.user_name,
     _people.app_id,
+    _people.enabled,
 )
 _GROUPS = select(
     groups.c.object_id,
@@ -43,6 +49,7 @@ _GROUPS = select(
     groups.c.display_name,
     literal("").label("user_name"),
     literal("").label("app_id"),
+    true().label("enabled"),
 )
 _BY_ID = (
     Prepared(_PRINCIPALS.where(_people.object_id == bindparam("key"))),
@@ -50,9 +57,30 @@ _BY_ID = (
 )
 
 
-def _holder(row: tuple[str, str, str, str, str | None, str | None]) -> Holder:
-    object_id, tenant_id, kind, name, user_name, app_id = row
-    return Holder(object_id, tenant_id, kind, name, user_name or app_id or name)
+_Row = tuple[str, str, str, str, str | None, str | None, bool]
+
+
+def _holder(row: _Row) -> Holder:
+    object_id, tenant_id, kind, name, user_name, app_id, enabled = row
+    return Holder(object_id, tenant_id, kind, name, user_name or app_id or name, bool(enabled))
+
+
+def around() -> CTE:
+    """Return the ids of ``:principal_id`` and of all groups around it; a cycle ends: it is a set."""
+    own = select(cast(bindparam("principal_id"), NAME).label("id")).cte("holders", recursive=True)
+    return own.union(select(group_members.c.group_id).where(group_members.c.member_id == own.c.id))
+
+
+def memberships_around(connection: Connection, object_id: str) -> list[tuple[str, str]]:
+    """Return member and group of each membership that a principal has, itself or by other groups."""
+    columns = group_members.c
+    rows = connection.execute(
+        select(columns.member_id, columns.group_id)
+        .where(columns.member_id.in_(select(around().c.id)))
+        .order_by(columns.member_id, columns.group_id),
+        {"principal_id": object_id},
+    )
+    return [(str(member), str(group)) for member, group in rows]
 
 
 def find(connection: Connection, object_id: str) -> Holder | None:

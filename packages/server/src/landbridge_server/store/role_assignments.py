@@ -11,22 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    bindparam,
-    cast,
-    literal_column,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, literal_column, or_, select
 
+from landbridge_server.store.holders import around
 from landbridge_server.store.prepared import Prepared
-from landbridge_server.store.schema import group_members, role_assignments
-from landbridge_server.store.schema.columns import NAME
+from landbridge_server.store.schema import role_assignments
 
 
 class Assignment(NamedTuple):
@@ -55,14 +44,8 @@ class Held(NamedTuple):
     tenant_id: str
 
 
-def _holders() -> CTE:
-    """Return a principal and the groups around it; a cycle of groups ends: it is a set."""
-    own = select(cast(bindparam("principal_id"), NAME).label("id")).cte("holders", recursive=True)
-    return own.union(select(group_members.c.group_id).where(group_members.c.member_id == own.c.id))
-
-
 def _held() -> Select[tuple[str, str, str]]:
-    holders, columns = _holders(), role_assignments.c
+    holders, columns = around(), role_assignments.c
     return select(columns.scope_key, columns.role_definition, columns.tenant_id).join(
         holders, columns.principal_id == holders.c.id
     )
@@ -174,7 +157,7 @@ def listed(connection: Connection, wanted: Wanted) -> list[Assignment]:
         places.append(_below(wanted.below))
     statement = select(role_assignments).where(columns.tenant_id == wanted.tenant_id, or_(*places))
     if wanted.with_groups:
-        statement = statement.where(columns.principal_id.in_(select(_holders().c.id)))
+        statement = statement.where(columns.principal_id.in_(select(around().c.id)))
     elif wanted.principal_id:
         statement = statement.where(columns.principal_id == bindparam("principal_id"))
     if wanted.after:
@@ -189,7 +172,7 @@ def of_holder(connection: Connection, principal_id: str, scopes: Sequence[str]) 
     columns = role_assignments.c
     rows = connection.execute(
         select(role_assignments)
-        .where(columns.scope_key.in_(scopes), columns.principal_id.in_(select(_holders().c.id)))
+        .where(columns.scope_key.in_(scopes), columns.principal_id.in_(select(around().c.id)))
         .order_by(columns.assignment_key),
         {"principal_id": principal_id},
     )
