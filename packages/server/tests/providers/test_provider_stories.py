@@ -34,7 +34,24 @@ async def test_registering_takes_less_than_a_second_and_can_be_undone(arm, cloud
     assert (await arm("POST", f"{path}/register")).json()["registrationState"] == "Registered"
     assert (await arm("POST", f"{path}/unregister")).json()["registrationState"] == "Unregistering"
     cloud.clock.advance(1)
-    assert (await arm("GET", path)).json()["registrationState"] == "NotRegistered"
+    assert (await arm("GET", path)).json()["registrationState"] == "Unregistered"
+
+
+async def test_a_namespace_that_was_unregistered_can_be_registered_again(arm, cloud):
+    path = "providers/Microsoft.HybridConnectivity"
+    for verb, state in (
+        ("register", "Registered"),
+        ("unregister", "Unregistered"),
+        ("register", "Registered"),
+    ):
+        await arm("POST", f"{path}/{verb}")
+        cloud.clock.advance(1)
+        assert (await arm("GET", path)).json()["registrationState"] == state
+
+
+async def test_a_namespace_without_registration_cannot_be_unregistered(arm):
+    answer = await arm("POST", "providers/Microsoft.Resources/unregister")
+    assert (answer.status_code, code(answer)) == (409, "Conflict")
 
 
 async def test_a_namespace_in_use_cannot_be_unregistered(arm):
@@ -96,6 +113,7 @@ async def test_metadata_has_both_shapes_and_needs_no_token(cloud):
     assert set(await metadata("2015-01-01")) == {
         "galleryEndpoint", "graphEndpoint", "portalEndpoint", "authentication",
     }  # fmt: skip
+    assert await metadata("1.0") == await metadata("2015-01-01")
     for version, expected in (("", "MissingApiVersionParameter"), ("x", "InvalidApiVersionParameter")):
         assert (await metadata(version))["error"]["code"] == expected
 

@@ -10,6 +10,8 @@ from landbridge_server.arm import api_version
 from landbridge_server.config import Endpoints
 
 NEW_SHAPE = "2018-05-01"
+AZURE_STACK = "1.0"
+"""The version by which Azure Stack's page has people look at this document."""
 
 
 def _login(endpoints: Endpoints, identity_provider: str) -> str:
@@ -59,6 +61,8 @@ def metadata(
     Raises:
         ArmError: MissingApiVersionParameter, InvalidApiVersionParameter.
     """
+    if unverified_version == AZURE_STACK:
+        return legacy(endpoints, identity_provider)
     api_version.check(unverified_version, ("2022-09-01", "2015-01-01"))
     if unverified_version[:10] < NEW_SHAPE:
         return legacy(endpoints, identity_provider)

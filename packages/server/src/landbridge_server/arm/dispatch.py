@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 
-from landbridge_server.arm import api_version, features, locks, refusals, registrations
+from landbridge_server.arm import api_version, features, locks, not_offered, refusals, registrations
 from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.activity import READING, Activity
 from landbridge_server.arm.call import Answer, Call, answer
@@ -143,7 +143,9 @@ class Dispatch:
             return self._resolve(call.path, call.method == "POST")
         except ArmError as error:
             if error.code == "InvalidResourceType":
-                raise refusals.type_unknown(parsed(call.path).namespace, call.api_version) from error
+                found = parsed(call.path)
+                reason = not_offered.reason(found.type)
+                raise refusals.type_unknown(found.namespace, call.api_version, reason) from error
             raise
 
     async def _resource(self, call: Call, parts: list[str]) -> Answer:

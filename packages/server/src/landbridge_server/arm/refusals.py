@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from landbridge_server.arm import not_offered
 from landbridge_wire.arm_id import ArmId
 from landbridge_wire.errors import ArmError
 
@@ -54,8 +55,9 @@ def parent_missing(verb: str, child_type: str, parent: str) -> ArmError:
 
 
 def namespace_unknown(namespace: str) -> ArmError:
-    """Return the refusal of a namespace that is not implemented."""
-    return ArmError("InvalidResourceNamespace", f"The resource namespace '{namespace[:200]}' is invalid.")
+    """Return the refusal of a namespace that is not implemented; one of Azure's is told so."""
+    text = f"The resource namespace '{namespace[:200]}' is invalid. {not_offered.reason(namespace)}"
+    return ArmError("InvalidResourceNamespace", text.rstrip())
 
 
 def type_unknown(namespace: str, version: str, reason: str = "") -> ArmError:

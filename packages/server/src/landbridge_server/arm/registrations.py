@@ -15,11 +15,12 @@ from landbridge_server.store.subscriptions import Subscription
 SECONDS = 0.5
 """How long a change takes to show; clients poll for it."""
 
-_BECOMES = {"Registering": "Registered", "Unregistering": "NotRegistered"}
+_BECOMES = {"Registering": "Registered", "Unregistering": "Unregistered"}
+"""``az provider unregister --wait`` waits for exactly that word, without end."""
 
 
 def state(registration: Registration | None, now: float) -> str:
-    """Return Registered, Registering, Unregistering or NotRegistered."""
+    """Return NotRegistered, Registering, Registered, Unregistering or Unregistered."""
     if registration is None:
         return "NotRegistered"
     if now - registration.changed_at >= SECONDS:
@@ -42,7 +43,7 @@ def is_registered(connection: Connection, subscription_id: str, provider: Provid
 def register(connection: Connection, subscription_id: str, namespace: str, now: float) -> None:
     """Begin a registration; one that is there or under way stays as it is."""
     found = provider_registrations.get(connection, subscription_id, namespace)
-    if state(found, now) in ("NotRegistered", "Unregistering"):
+    if state(found, now) in ("NotRegistered", "Unregistering", "Unregistered"):
         _put(connection, subscription_id, namespace, "Registering", now)
 
 

@@ -122,8 +122,9 @@ class ProviderList:
                 )
             registrations.unregister(connection, subscription, provider.namespace, now)
 
-        if not provider.free:
-            await self.db.write(work)
+        if provider.free:
+            raise ArmError("Conflict", f"The namespace '{provider.namespace}' cannot be unregistered.")
+        await self.db.write(work)
         return self._show(call, provider)
 
     def _change(self, call: Call, verb: str) -> tuple[Provider, str]:
