@@ -14,7 +14,7 @@ from landbridge_agent.cli.command import Command
 from landbridge_agent.cli.flags import COMMON, Flag, merge_file, parse
 from landbridge_agent.cli.parameters import check_group, resource_name, tags
 from landbridge_agent.cli.run import config_file, load, require_root
-from landbridge_agent.cli.verbs import NOT_YET, VERBS
+from landbridge_agent.cli.verbs import VERBS
 from landbridge_agent.codes import CODES, AgentError
 from landbridge_agent.paths import Paths
 
@@ -155,13 +155,6 @@ def test_connects_options_are_those_of_the_document():
         "  -s, --subscription-id string            Subscription Id [Required]",
     ):
         assert line in options
-
-
-@pytest.mark.parametrize("verb", sorted(NOT_YET))
-async def test_what_comes_later_is_refused_and_not_pretended(azcmagent, verb):
-    ran = await azcmagent(verb)
-    assert ran.code == 3
-    assert "AZCM0003" in ran.err and "not supported yet" in ran.err
 
 
 async def test_an_unknown_command_or_flag_is_refused(azcmagent):

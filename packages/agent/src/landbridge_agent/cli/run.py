@@ -12,7 +12,7 @@ from typing import TextIO
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.flags import Values, merge_file, parse
 from landbridge_agent.cli.output import Output
-from landbridge_agent.cli.verbs import NOT_YET, VERBS
+from landbridge_agent.cli.verbs import VERBS
 from landbridge_agent.codes import AgentError
 from landbridge_agent.machine import MAX_FILE, StateError
 from landbridge_agent.paths import Paths, paths_from
@@ -99,10 +99,6 @@ def _verb(words: Sequence[str]) -> str:
                 raise AgentError(23, f"Unknown flag: {word}.", "See azcmagent help.")
         return "help"
     name = words[0].lower()
-    if name in NOT_YET:
-        raise AgentError(
-            3, f"azcmagent {name} is not supported yet by this agent.", "See azcmagent help for what is."
-        )
     if name not in VERBS:
         raise AgentError(23, f"Unknown command '{words[0]}'.", "See azcmagent help.")
     return name

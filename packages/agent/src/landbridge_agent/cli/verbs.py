@@ -24,9 +24,7 @@ VERBS = {
     "logs": Verb("logs", "Collect the logs of the agent in one archive"),
     "reconnect": Verb("reconnect", "Reconnects this machine to Azure"),
     "show": Verb("show", "Gets machine metadata and Agent status"),
+    "upgrade": Verb("upgrade", "Upgrade this agent to the version that its cloud has"),
     "version": Verb("version", "Display the Hybrid Management Agent version"),
 }
 """What this version does."""
-
-NOT_YET = ("upgrade",)
-"""Commands of the original that are refused with AZCM0003 rather than pretended."""
