@@ -378,6 +378,31 @@ async def test_metadata_has_the_shape_of_azures(cloud, azcmagent):
         assert (await local.get("/metadata/instance?api-version=2020-06-01&format=xml")).status == 400
 
 
+async def test_tags_come_from_the_cloud_and_stay_while_it_is_away(cloud, azcmagent):
+    path = "/metadata/instance/compute?api-version=2020-06-01"
+    told = {"resourceId": "/x", "location": "local", "tags": {"role": "web", "tier": "1"}}
+    cloud.answers[("GET", "/agent/v1/instance")] = (200, told)
+    async with contextlib.AsyncExitStack() as stack:
+        async with cloud.serving():
+            await azcmagent.connect()
+            local = await stack.enter_async_context(himdsd(azcmagent.paths))
+            await until(lambda: cloud.channels)
+            compute = (await local.get(path)).body
+        assert compute["tags"] == "role:web;tier:1"
+        assert compute["tagsList"][1] == {"name": "tier", "value": "1"}
+        assert (await local.get(path)).body == compute
+
+
+async def test_metadata_is_answered_by_a_machine_that_never_reached_its_cloud(cloud, azcmagent):
+    async with cloud.serving():
+        await azcmagent.connect()
+    async with himdsd(azcmagent.paths) as local:
+        async with asyncio.timeout(SETTLE):
+            while (answer := await local.get("/metadata/instance?api-version=2020-06-01")).status != 200:
+                await asyncio.sleep(0.1)
+    assert answer.body["compute"]["name"] == "m1" and answer.body["compute"]["tags"] == ""
+
+
 async def test_the_service_answers_on_ipv6_too(azcmagent):
     if not socket.has_ipv6:
         pytest.skip("there is no IPv6 here")

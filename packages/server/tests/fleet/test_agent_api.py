@@ -271,3 +271,52 @@ async def test_the_session_of_a_machine_that_was_moved_goes_on(enrolled, cloud):
     assert shown.json()["properties"]["status"] == "Connected"
     csr = {"certificateSigningRequest": enrolled.csr()}
     assert (await enrolled.call(agent_api.CERTIFICATES, csr, token)).status_code == 200
+
+
+async def test_a_machine_reads_its_own_tags_and_location(enrolled):
+    patch = {"tags": {"role": "web", "empty": ""}}
+    assert (await enrolled.cloud.arm("PATCH", enrolled.id, patch, version=VERSION)).status_code == 200
+    answer = await enrolled.call(agent_api.INSTANCE, None, method="GET")
+    assert answer.status_code == 200, answer.text
+    instance = agent_api.Instance.from_json(answer.json())
+    assert instance == agent_api.Instance(enrolled.id, "local", {"role": "web", "empty": ""})
+
+
+async def test_whoever_is_no_machine_reads_no_instance(enrolled):
+    answer = await enrolled.call(agent_api.INSTANCE, None, await enrolled.cloud.token(), "GET")
+    assert answer.status_code == 401
+
+
+async def test_a_machines_token_for_the_resource_manager_names_it_and_counts_its_roles(enrolled):
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": enrolled.enrollment.clientId,
+        "client_assertion_type": agent_api.CLIENT_ASSERTION_TYPE,
+        "client_assertion": enrolled.assertion(),
+        "resource": enrolled.cloud.config.endpoints.audience,
+    }
+    path = enrolled.enrollment.tokenEndpoint.removeprefix(enrolled.cloud.config.endpoints.login)
+    answer = (await enrolled.cloud.client.post(path, data=form)).json()
+    middle = answer["access_token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
+    assert claims["xms_mirid"] == enrolled.id.replace("resourceGroups", "resourcegroups")
+    assert claims["oid"] == claims["sub"] == enrolled.enrollment.principalId
+    assert (claims["appid"], claims["idtyp"]) == (enrolled.enrollment.clientId, "app")
+    assert (claims["tid"], claims["aud"]) == (enrolled.enrollment.tenantId, form["resource"])
+    assert answer["expires_in"] == claims["exp"] - claims["nbf"] == 24 * 3600 - 1
+
+    async def read():
+        headers = {"authorization": f"Bearer {answer['access_token']}"}
+        return await enrolled.cloud.client.get(f"{enrolled.id}?api-version={VERSION}", headers=headers)
+
+    assert (await read()).status_code == 403
+    reader = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+    scope = enrolled.cloud.subscription
+    properties = {
+        "roleDefinitionId": f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{reader}",
+        "principalId": enrolled.enrollment.principalId,
+    }
+    assignment = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+    made = await enrolled.cloud.arm("PUT", assignment, {"properties": properties}, version="2022-04-01")
+    assert made.status_code == 201, made.text
+    assert (await read()).status_code == 200

@@ -40,6 +40,9 @@ HEARTBEAT = BASE + "/heartbeat"
 FACTS = BASE + "/facts"
 """PUT the facts object with the machine's token -> 204."""
 
+INSTANCE = BASE + "/instance"
+"""GET with the machine's token -> 200 ``Instance``."""
+
 AUDIENCE = "api://landbridge-agent"
 """The audience of the machine's token for this API."""
 
@@ -68,6 +71,7 @@ def facts_digest(facts: Mapping[str, object]) -> str:
 
 TEXT_LIMIT = 64 * 1024
 WORD_LIMIT = 256
+TAG_LIMIT = 100
 
 
 def _text(body: object, name: str, default: str | None = None, most: int = TEXT_LIMIT) -> str:
@@ -281,3 +285,20 @@ class HeartbeatReply(_Message):
         """Read the message."""
         wanted = body.get("factsWanted", False) if isinstance(body, dict) else False
         return cls(wanted is True, _number(body, "heartbeatSeconds", HEARTBEAT_SECONDS))
+
+
+@dataclass(frozen=True)
+class Instance(_Message):
+    """What the machine's resource says now that a program on the machine may want to know."""
+
+    resourceId: str
+    location: str
+    tags: dict[str, str]
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message; at most ``TAG_LIMIT`` tags."""
+        tags = body.get("tags", {}) if isinstance(body, dict) else None
+        if not isinstance(tags, dict) or len(tags) > TAG_LIMIT:
+            raise MalformedMessage(f"'tags' must be an object of at most {TAG_LIMIT} members.")
+        return cls(_text(body, "resourceId"), _text(body, "location", ""), {n: _text(tags, n) for n in tags})

@@ -66,6 +66,7 @@ class Connection:
         self._proxy = self._use_proxy()
         client = Client(self._dialer, f"himdsd/{AGENT_VERSION}")
         self._api = ControlPlane(client, config, str(machine.paths.identity), loop.time)
+        self.instance = self._api.instance
         self.tokens = Tokens(self._api.machine_token, loop.time, clock)
         rendezvous = Rendezvous(machine, self._relay, status, log, clock, self._port_used)
         self._channel = Channel(

@@ -72,6 +72,14 @@ class ControlPlane:
         except agent_api.MalformedMessage as error:
             raise Refused(answer.status, f"The heartbeat's answer cannot be read: {error}") from error
 
+    async def instance(self) -> agent_api.Instance:
+        """Return what the machine's resource says now."""
+        answer = await self._call("GET", agent_api.INSTANCE, None)
+        try:
+            return agent_api.Instance.from_json(answer.json())
+        except agent_api.MalformedMessage as error:
+            raise Refused(answer.status, f"The instance's answer cannot be read: {error}") from error
+
     async def put_facts(self, facts: Mapping[str, object]) -> None:
         """Report the machine's facts."""
         await self._call("PUT", agent_api.FACTS, facts)

@@ -6,19 +6,26 @@ disconnect it answers that the machine is not connected.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from landbridge_agent.accounts import token_group
 from landbridge_agent.daemon.challenge import Challenges
 from landbridge_agent.daemon.connection import Connection
+from landbridge_agent.daemon.control_plane import Refused
 from landbridge_agent.daemon.identity_endpoint import IdentityEndpoint
 from landbridge_agent.daemon.local_http import LocalServer
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.machine_tokens import Tokens
 from landbridge_agent.daemon.metadata_service import MetadataService
+from landbridge_agent.dial import Unreachable
 from landbridge_agent.facts import os_release
 from landbridge_agent.machine import AgentConfig, Machine
 from landbridge_agent.proxies import Proxy
+
+TAGS_SECONDS = 30.0
+TAGS_WAIT = 2.0
+"""How long tags are taken from memory, and how long somebody waits for newer ones."""
 
 
 class IdentityService:
@@ -34,6 +41,8 @@ class IdentityService:
         self._log, self._state = log, state
         self._config: AgentConfig | None = None
         self._connection: Connection | None = None
+        self._tags: Mapping[str, str] = {}
+        self._tags_until = float("-inf")
         self._challenges = Challenges(machine.paths.tokens, token_group())
         service = MetadataService(self, self._challenges, log, clock)
         server = LocalServer(service.answer, self._defect)
@@ -49,7 +58,10 @@ class IdentityService:
 
     def follow(self, config: AgentConfig | None, connection: Connection | None = None) -> None:
         """Take what the machine is now, and the connection by which tokens are got."""
+        if config is None or (self._config is not None and config.resourceId != self._config.resourceId):
+            self._tags = {}
         self._config, self._connection = config, connection
+        self._tags_until = float("-inf")
 
     def endpoint(self) -> dict[str, object]:
         """Return where the service listens, and otherwise why not."""
@@ -73,8 +85,16 @@ class IdentityService:
         return self._connection.tokens if self._connection is not None else None
 
     async def tags(self) -> Mapping[str, str]:
-        """Return the tags of the machine's resource, as they were last known."""
-        return {}
+        """Return the tags of the machine's resource; those last known where the cloud is slow or away."""
+        connection, now = self._connection, asyncio.get_running_loop().time()
+        if connection is not None and now > self._tags_until:
+            self._tags_until = now + TAGS_SECONDS  # others who ask meanwhile take what is known
+            try:
+                async with asyncio.timeout(TAGS_WAIT):
+                    self._tags = (await connection.instance()).tags
+            except (TimeoutError, Refused, Unreachable) as error:
+                self._log.debug(f"The tags could not be asked for: {error}")
+        return self._tags
 
     def status(self) -> Mapping[str, object]:
         """Return how the agent is doing."""

@@ -78,6 +78,7 @@ def table(parts: Parts) -> Table:
         agent_api.CERTIFICATES: {"POST": _noted(parts.fleet.renew, machine, "renew")},
         agent_api.SESSION: {"POST": Endpoint(parts.fleet.session, machine, SMALL, no_store=True)},
         agent_api.HEARTBEAT: {"POST": Endpoint(parts.fleet.heartbeat, machine, SMALL)},
+        agent_api.INSTANCE: {"GET": Endpoint(parts.fleet.instance, machine, SMALL)},
         agent_api.FACTS: {"PUT": Endpoint(parts.fleet.facts, machine, FACTS)},
         # Pages
         "/": {"GET": Endpoint(parts.portal.start, Public("the next steps, without any secret"))},

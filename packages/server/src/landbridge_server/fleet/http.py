@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -139,6 +140,16 @@ class FleetHttp:
         )
         return JSONResponse(session.to_json())
 
+    async def instance(self, request: Request) -> Response:
+        """Answer 200 with what the machine's resource says now: a program on the machine asks."""
+        caller = self._machine(request)
+        stored = self.db.read(lambda connection: resources.get(connection, caller.resource_key))
+        if stored is None:
+            raise ArmError("NotFound", "The machine of this identity is gone. Connect it again.")
+        written = _decode_instance(stored.document)
+        instance = agent_api.Instance(stored.resource_id, written.location, written.tags)
+        return JSONResponse(instance.to_json())
+
     async def heartbeat(self, request: Request) -> Response:
         """Answer 200 to a heartbeat of an agent whose control channel is down."""
         caller = self._machine(request)
@@ -183,6 +194,16 @@ class FleetHttp:
         access.decided()
         caller: Caller = request.state.caller
         return caller
+
+
+class _Written(msgspec.Struct):
+    """The part of a machine's document that its programs may want to know."""
+
+    location: str = ""
+    tags: dict[str, str] = {}
+
+
+_decode_instance = msgspec.json.Decoder(_Written).decode
 
 
 def _facts(body: object) -> dict[str, Any]:
