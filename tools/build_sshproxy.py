@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = [
+    "packages/wire/src/landbridge_wire/version.py",
     "packages/wire/src/landbridge_wire/websocket.py",
     "packages/wire/src/landbridge_wire/upgrade.py",
     "packages/client/src/landbridge_client/relay_info.py",

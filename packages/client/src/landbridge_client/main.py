@@ -9,8 +9,8 @@ import os
 import sys
 
 from landbridge_client.relay_info import ProxyError, load
+from landbridge_wire.version import VERSION
 
-VERSION = "0.1.0"
 USAGE = """\
 Usage: sshProxy [-r FILE] [-p PORT]
 

@@ -1,3 +1,5 @@
 """The Landbridge control plane."""
 
-__version__ = "0.1.0"
+from landbridge_wire.version import VERSION as __version__
+
+__all__ = ["__version__"]
