@@ -247,3 +247,14 @@ def test_a_tenant_demands_a_second_factor_until_it_does_not(run, data):
     assert run("tenant", "require-mfa", user.tenant_id, "--off")[0] == 0
     assert read(data, lambda c: second_factor.needed(c, user)) == second_factor.NOTHING
     assert run("tenant", "require-mfa", "nowhere.example")[0] == 1
+
+
+def test_a_user_becomes_a_guest_of_another_tenant_and_no_longer(run, data):
+    tenant = rows(run("tenant", "create", "fabrikam.example", "-o", "json")[1])[0]["tenantId"]
+    run("user", "create", "anna@cloud.example", "--generate-password")
+    code, out, _ = run("tenant", "add-guest", "fabrikam.example", "anna@cloud.example", "-o", "json")
+    assert (code, rows(out)[0]["tenantId"], rows(out)[0]["is"]) == (0, tenant, "guest")
+    code, out, _ = run("tenant", "remove-guest", tenant, "anna@cloud.example", "-o", "json")
+    assert (code, rows(out)[0]["is"]) == (0, "no guest")
+    code, _, err = run("tenant", "remove-guest", tenant, "anna@cloud.example")
+    assert (code, "is no guest" in err) == (1, True)

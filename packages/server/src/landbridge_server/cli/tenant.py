@@ -1,4 +1,4 @@
-"""Tenants: create, list, demand a second factor. One goes by its id or domain in every sign-in address."""
+"""Tenants: create, list, guests, a second factor. One goes by its id or domain in every sign-in address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landbridge_server.cli.arguments import (
     show_one,
 )
 from landbridge_server.cli.operator_notes import noted
-from landbridge_server.identity import second_factor
+from landbridge_server.identity import guests, second_factor
 from landbridge_server.identity.bootstrap import create_tenant
 from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.store import tenants
@@ -27,11 +27,13 @@ EXAMPLES = """examples:
   landbridge tenant list -o json
   landbridge tenant require-mfa fabrikam.example
   landbridge tenant require-mfa fabrikam.example --off
+  landbridge tenant add-guest fabrikam.example anna@landbridge.local
+  landbridge tenant remove-guest fabrikam.example anna@landbridge.local
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``create``, ``list`` and ``require-mfa``."""
+    """Add ``create``, ``list``, ``require-mfa`` and what concerns guests."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = add_action(actions, "create", "create a tenant", EXAMPLES)
     create.add_argument("domain", metavar="DOMAIN", help="its domain, such as fabrikam.example")
@@ -39,14 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     require = add_action(actions, "require-mfa", "demand a second factor of a tenant's users", EXAMPLES)
     require.add_argument("domain", metavar="TENANT", help="its id or domain")
     require.add_argument("--off", action="store_true", help="no longer")
-    for action in (create, require, add_action(actions, "list", "list tenants", EXAMPLES)):
+    add = add_action(actions, "add-guest", "let a user of another tenant act in this one", EXAMPLES)
+    remove = add_action(actions, "remove-guest", "no longer, and take its roles there away", EXAMPLES)
+    for action in (add, remove):
+        action.add_argument("domain", metavar="TENANT", help="its id or domain")
+        action.add_argument("user_name", metavar="NAME@DOMAIN", help="a user of another tenant")
+    for action in (create, require, add, remove, add_action(actions, "list", "list tenants", EXAMPLES)):
         add_data(action)
         add_store(action)
         add_output(action)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Create one tenant, demand something of it, or list all."""
+    """Create one tenant, change something of it, or list all."""
     now = time.time()  # noqa: TID251 - this command is a main()
     with opened_store(options) as db:
         if options.action == "require-mfa":
@@ -56,6 +63,10 @@ def run(options: argparse.Namespace) -> int:
                     connection, options, "tenants/requireSecondFactor", row["tenantId"], row["tenantId"], row
                 )
             show_one(row, options.output)
+            return 0
+        if options.action in ("add-guest", "remove-guest"):
+            with db.writing() as connection:
+                show_one(_guest(connection, options, now), options.output)
             return 0
         if options.action == "create":
             try:
@@ -76,6 +87,18 @@ def run(options: argparse.Namespace) -> int:
     else:
         show(rows, options.output)
     return 0
+
+
+def _guest(connection: Connection, options: argparse.Namespace, now: float) -> dict[str, str]:
+    try:
+        if options.action == "add-guest":
+            tenant, user = guests.invite(connection, options.domain, options.user_name, now)
+        else:
+            tenant, user = guests.turn_out(connection, options.domain, options.user_name)
+    except DirectoryError as error:
+        raise CommandError(str(error)) from error
+    state = "guest" if options.action == "add-guest" else "no guest"
+    return {"tenantId": tenant.tenant_id, "objectId": user.object_id, "userName": user.label, "is": state}
 
 
 def _require(connection: Connection, options: argparse.Namespace, now: float) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from landbridge_server.identity.caller import Caller
 from landbridge_server.identity.tokens import Claims, TokenVerifier
-from landbridge_server.store import principals
+from landbridge_server.store import guests, principals
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.principals import USER, Principal
 from landbridge_server.store.remembered import Remembered
@@ -19,15 +19,17 @@ Membership = Callable[[Connection, Principal, str], bool]
 """Says whether a principal may act in a tenant (its id)."""
 
 
-def own_tenant(_connection: Connection, principal: Principal, tenant_id: str) -> bool:
-    """Say that a principal belongs to the tenant that it was created in, and to no other."""
-    return principal.tenant_id == tenant_id
+def belongs(connection: Connection, principal: Principal, tenant_id: str) -> bool:
+    """Say whether a principal was created in a tenant, or is a guest there."""
+    if principal.tenant_id == tenant_id:
+        return True
+    return principal.kind == USER and guests.is_guest(connection, tenant_id, principal.object_id)
 
 
 class Authenticator:
     """Verifies tokens and finds the principals behind them."""
 
-    def __init__(self, db: Database, verifier: TokenVerifier, membership: Membership = own_tenant) -> None:
+    def __init__(self, db: Database, verifier: TokenVerifier, membership: Membership = belongs) -> None:
         """Read principals from ``db``; ``membership`` says in which tenants one may act."""
         self._db = db
         self._verifier = verifier

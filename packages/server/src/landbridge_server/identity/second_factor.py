@@ -55,7 +55,13 @@ def needed(connection: Connection, user: Principal) -> str:
     """Return what a user must do beyond the password: ``NOTHING``, give a ``CODE``, or ``ENROLL`` first."""
     if principals.credentials_of(connection, user.object_id, TOTP):
         return CODE
-    return ENROLL if required(connection, user.tenant_id) else NOTHING
+    return ENROLL if lacking(connection, user, user.tenant_id) else NOTHING
+
+
+def lacking(connection: Connection, user: Principal, tenant_id: str) -> bool:
+    """Say whether a tenant, the user's own or one where it is a guest, demands what the user has not."""
+    has = principals.credentials_of(connection, user.object_id, TOTP)
+    return not has and required(connection, tenant_id)
 
 
 def confirm(connection: Connection, user: Principal, *, coded: bool) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from landbridge_server.config import Endpoints
+from landbridge_server.identity import second_factor
 from landbridge_server.identity.addresses import AddressBackoff, Familiar, at
 from landbridge_server.identity.attempts import AttemptLimiter
-from landbridge_server.identity.authentication import Membership, own_tenant
+from landbridge_server.identity.authentication import Membership, belongs
 from landbridge_server.identity.errors import OAuthError, refuse
 from landbridge_server.identity.keys import Clock, SigningKeys
 from landbridge_server.identity.passwords import PasswordChecker
@@ -34,7 +35,7 @@ class IdentityService:
         endpoints: Endpoints,
         keys: SigningKeys,
         clock: Clock,
-        membership: Membership = own_tenant,
+        membership: Membership = belongs,
     ) -> None:
         """Serve the principals in ``db`` under the names ``endpoints``.
 
@@ -88,10 +89,13 @@ class IdentityService:
         """Return the tenant in which a principal gets its token.
 
         Raises:
-            OAuthError: 50020 or 700016, it does not belong to the tenant that it asked.
+            OAuthError: 50020 or 700016, it does not belong to the tenant that it asked; 50079, it
+                is a guest there without the second factor that the tenant demands.
         """
         wanted = authority.tenant_id or principal.tenant_id
         if self.membership(connection, principal, wanted):
+            if wanted != principal.tenant_id and second_factor.lacking(connection, principal, wanted):
+                raise refuse(50079, resource=wanted)
             return wanted
         if principal.kind == USER:
             raise refuse(50020, user=principal.label, tenant=wanted)

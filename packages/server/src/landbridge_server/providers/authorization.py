@@ -18,7 +18,7 @@ from landbridge_server.arm.grants import NAMESPACE, assignment_id, grant
 from landbridge_server.arm.resource_type import Reference, ServedType
 from landbridge_server.arm.roles import OWNER, USER_ACCESS_ADMINISTRATOR
 from landbridge_server.providers.role_definitions import definition_id, missing
-from landbridge_server.store import holders, resources, role_assignments
+from landbridge_server.store import guests, holders, resources, role_assignments
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.holders import Holder
 from landbridge_server.store.role_assignments import Assignment, Wanted
@@ -123,7 +123,7 @@ class RoleAssignments(ServedType):
             _check_twin(connection, scope, role, holder)
             return grant(
                 connection,
-                tenant_id=holder.tenant_id,
+                tenant_id=call.caller.tenant_id,  # a guest's home is elsewhere
                 principal_id=holder.object_id,
                 principal_type=holder.principal_type,
                 role=role,
@@ -245,7 +245,10 @@ def _holder(connection: Connection, call: Call, properties: dict[str, object]) -
         )
     found = holders.find(connection, object_id.lower())
     short = object_id.replace("-", "").lower()
-    if found is None or found.tenant_id != call.caller.tenant_id:
+    tenant_id = call.caller.tenant_id
+    if found is None or (
+        found.tenant_id != tenant_id and not guests.is_guest(connection, tenant_id, found.object_id)
+    ):
         raise ArmError(
             "PrincipalNotFound",
             f"Principal {short} does not exist in the directory {call.caller.tenant_id}. "

@@ -6,7 +6,7 @@ from landbridge_server.arm import refusals
 from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.dispatch import Routes
-from landbridge_server.store import subscriptions, tags, tenants
+from landbridge_server.store import guests, subscriptions, tags
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.subscriptions import Subscription
 from landbridge_server.store.tenants import Tenant
@@ -85,10 +85,10 @@ class Subscriptions:
         }
 
     async def tenants(self, call: Call) -> Answer:
-        """List the tenants that the caller belongs to: its own."""
+        """List the tenants in which the caller may act: its own, and where it is a guest."""
         decided()
-        own = self.db.read(lambda connection: tenants.named(connection, call.caller.tenant_id))
-        return answer({"value": [_tenant(own)] if own else []})
+        found = self.db.read(lambda connection: guests.tenants_of(connection, call.caller.object_id))
+        return answer({"value": [_tenant(one) for one in found]})
 
     async def everyone(self, call: Call) -> Answer:
         """List the subscriptions in or below which the caller holds any role."""

@@ -1,0 +1,125 @@
+"""A user of one tenant is a guest of another: what it sees and may do in each."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from landbridge_server.arm.grants import grant
+from landbridge_server.arm.registrations import create_subscription
+from landbridge_server.arm.roles import OWNER, READER
+from landbridge_server.identity import bootstrap, directory, guests
+from landbridge_server.identity.clients import AZURE_CLI
+from landbridge_server.store import role_assignments
+
+ASSIGNMENTS = "providers/Microsoft.Authorization/roleAssignments"
+
+
+class Two:
+    """A second tenant with a subscription and an owner, and a user of the first tenant."""
+
+    def __init__(self, cloud) -> None:
+        self.cloud = cloud
+        self.home = cloud.admin["tenantId"]
+        now = cloud.clock()
+        with cloud.plane.db.writing() as connection:
+            self.tenant = bootstrap.create_tenant(connection, "other.example", "Other", now).tenant_id
+            self.subscription = str(uuid.uuid4())
+            create_subscription(connection, self.subscription, self.tenant, "Theirs", now)
+            owner = directory.create_service_principal(connection, self.tenant, "owner", now)
+            scope = f"/subscriptions/{self.subscription}"
+            grant(
+                connection,
+                tenant_id=self.tenant,
+                principal_id=owner[0],
+                principal_type="ServicePrincipal",
+                role=OWNER,
+                scope=scope,
+                now=now,
+                by=owner[0],
+            )
+            self.owner = owner[1:]
+            domain = cloud.admin["userName"].rpartition("@")[2]
+            self.name = f"anna@{domain}"
+            anna = directory.create_user(connection, self.home, self.name, "", "a good password", now)
+            self.anna = anna.object_id
+
+    def invite(self) -> None:
+        with self.cloud.plane.db.writing() as connection:
+            guests.invite(connection, self.tenant, self.name, self.cloud.clock())
+
+    def turn_out(self) -> None:
+        with self.cloud.plane.db.writing() as connection:
+            guests.turn_out(connection, self.tenant, self.name)
+
+    async def token(self, tenant: str, **form: str) -> str:
+        form = {"scope": f"{self.cloud.config.endpoints.audience}/.default", **form}
+        answer = await self.cloud.client.post(f"/{tenant}/oauth2/v2.0/token", data=form)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    async def owners(self) -> str:
+        client_id, secret = self.owner
+        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+        return await self.token(self.tenant, **form)
+
+    async def annas(self, tenant: str) -> str:
+        form = {"grant_type": "password", "client_id": AZURE_CLI, "username": self.name}
+        return await self.token(tenant, **form, password="a good password")
+
+    async def give(self, **more):
+        """The owner gives Anna Reader in its subscription."""
+        scope = f"/subscriptions/{self.subscription}"
+        properties = {
+            "roleDefinitionId": f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{READER.guid}",
+            "principalId": self.anna,
+            "principalType": "User",
+        }
+        path = f"{scope}/{ASSIGNMENTS}/{uuid.uuid4()}"
+        return await self.cloud.arm("PUT", path, {"properties": properties}, token=await self.owners())
+
+
+@pytest.fixture
+def two(cloud):
+    return Two(cloud)
+
+
+async def values(cloud, path, token):
+    answer = await cloud.arm("GET", path, token=token, version="2022-12-01")
+    assert answer.status_code == 200, answer.text
+    return [one.get("subscriptionId") or one["tenantId"] for one in answer.json()["value"]]
+
+
+async def test_who_is_no_guest_cannot_be_given_a_role(two):
+    refused = await two.give()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "PrincipalNotFound")
+
+
+async def test_a_guest_sees_both_tenants_and_in_each_what_its_roles_show(cloud, two):
+    two.invite()
+    home, there = await two.annas(two.home), await two.annas(two.tenant)
+    assert await values(cloud, "/tenants", home) == [two.home, two.tenant]
+    assert await values(cloud, "/subscriptions", there) == []
+    made = await two.give()
+    assert (made.status_code, made.json()["properties"]["principalId"]) == (201, two.anna)
+    assert await values(cloud, "/subscriptions", there) == [two.subscription]
+    assert await values(cloud, "/subscriptions", home) == []
+    path = f"/subscriptions/{two.subscription}/resourcegroups"
+    assert (await cloud.arm("GET", path, token=there)).status_code == 200
+    refused = await cloud.arm("GET", path, token=home)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "InvalidAuthenticationTokenTenant")
+    written = await cloud.arm("PUT", f"{path}/x", {"location": "local"}, token=there)
+    assert (written.status_code, written.json()["error"]["code"]) == (403, "AuthorizationFailed")
+
+
+async def test_who_is_turned_out_loses_its_roles_there_and_comes_back_without(cloud, two):
+    two.invite()
+    await two.give()
+    there = await two.annas(two.tenant)
+    two.turn_out()
+    assert (await cloud.arm("GET", "/subscriptions", token=there)).status_code == 401
+    with cloud.plane.db.reading() as connection:
+        assert role_assignments.held(connection, two.anna) == []
+    two.invite()
+    assert await values(cloud, "/subscriptions", await two.annas(two.tenant)) == []
