@@ -10,7 +10,7 @@ _MACHINES = "Machines that live elsewhere are Microsoft.HybridCompute/machines."
 
 _NAMESPACES = {
     "microsoft.compute": f"Virtual machines and their images are not offered by this cloud. {_MACHINES}",
-    "microsoft.network": "Virtual networks are not offered by this cloud.",
+    "microsoft.network": "Virtual machines and their networks are not offered by this cloud.",
     "microsoft.storage": "Storage accounts are not offered by this cloud.",
     "microsoft.keyvault": "Key vaults are not offered by this cloud.",
     "microsoft.web": "Web applications are not offered by this cloud.",
