@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from own_machine import HIMDS_GROUP, IDENTITY, OwnMachine, unavailable
-from running import ControlPlane, short_folder
+from running import ENVIRONMENT, PROGRAMS, ControlPlane, short_folder
 from tests.sdk import suites
 
 FILE = "scenario_managed_identity.py"
@@ -112,6 +113,33 @@ def test_challenge_files_are_the_groups_to_read(machine: OwnMachine) -> None:
     assert set(keys) == {f"440 0 {HIMDS_GROUP}"}
     assert (whole, tokens) == (f"750 0 {HIMDS_GROUP}", f"750 0 {HIMDS_GROUP}")
     assert {line.split(" ")[0] for line in (certs, sockets, logs)} == {"700"}
+
+
+def test_a_full_disk_is_said_and_is_over_when_there_is_room(machine: OwnMachine) -> None:
+    url = f"{IDENTITY['IDENTITY_ENDPOINT']}?api-version=2020-06-01&resource=x"
+    ask = ("curl", "-s", "-i", "-H", "Metadata:true", url)
+    tokens = "/var/opt/azcmagent/tokens"
+    assert machine.run("mount", "-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", tokens).returncode == 0
+    full = machine.run(*ask).stdout
+    machine.run("umount", tokens)
+    assert "HTTP/1.1 503 " in full and "No space left on device" in full
+    assert "HTTP/1.1 401 " in machine.run(*ask).stdout
+
+
+def test_a_second_daemon_on_the_machine_leaves_the_first_alone(machine: OwnMachine) -> None:
+    second = machine.run(PROGRAMS / "himdsd")
+    assert second.returncode == 1
+    assert "another himdsd runs on this state folder" in second.stdout
+    shown = json.loads(machine.azcmagent("show", "-j").stdout)
+    assert (shown["identityEndpoint"], shown["identityProblem"]) == ("http://localhost:40342", "")
+
+
+def test_a_second_agent_whose_port_is_free_serves_its_own(machine: OwnMachine) -> None:
+    """Port 40342 is the first one's: an agent with a tree of its own takes another."""
+    script = "timeout 5 $0 2>&1 | grep -m1 'are served at'"
+    environment = {**ENVIRONMENT, "LANDBRIDGE_AGENT_ROOT": str(machine.folder / "second")}
+    said = machine.run("sh", "-c", script, PROGRAMS / "himdsd", environment=environment).stdout
+    assert "127.0.0.1:" in said and ":40342" not in said
 
 
 def test_the_audit_names_the_program(machine: OwnMachine, ran: Callable[[str], suites.Ran]) -> None:

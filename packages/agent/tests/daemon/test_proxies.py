@@ -145,6 +145,26 @@ async def test_connect_and_daemon_go_through_the_proxy_and_nowhere_else(cloud, a
             assert secret not in json.dumps(cloud.facts)
 
 
+async def test_sessions_go_through_the_proxy_too(cloud, azcmagent):
+    async with ConnectProxy().serving() as proxy, far_cloud(cloud):
+        await azcmagent("config", "set", "proxy.url", proxy.url)
+        await azcmagent.connect()
+        taken = []
+        echo = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+        port = echo.sockets[0].getsockname()[1]
+        await azcmagent("config", "set", "incomingconnections.ports", str(port))
+        async with himdsd(azcmagent.paths):
+            await until(lambda: cloud.channels)
+            before = len(proxy.targets)
+            cloud.invite({"Microsoft-Guestgateway-Target": f"localhost:{port}"})
+            target, _, _ = await asyncio.wait_for(cloud.rendezvous.get(), SETTLE)
+            assert "statusCode" not in target
+            assert len(proxy.targets) == before + 1
+        echo.close()
+        for writer in taken:
+            writer.transport.abort()
+
+
 async def test_a_proxy_is_set_mended_and_kept_over_a_restart_without_one(cloud, azcmagent):
     async with ConnectProxy().serving() as proxy, far_cloud(cloud):
         await azcmagent("config", "set", "proxy.url", proxy.url)

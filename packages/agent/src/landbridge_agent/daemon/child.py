@@ -32,6 +32,7 @@ class Child:
         line = await stdout.readline() if stdout is not None else b""
         if not line.endswith(b"\n"):
             said = (await stderr.read(4096) if stderr is not None else b"").decode("utf-8", "replace")
+            await self._process.wait()  # a kill meanwhile would take its exit code from asyncio's watcher
             raise ChildFailed(said.strip().splitlines()[-1] if said.strip() else "it ended without a word")
         return line.decode().strip()
 

@@ -194,7 +194,9 @@ class Connection:
             try:
                 wait = await self._renew()
             except (ChildFailed, Refused, Unreachable) as error:
-                self._log.warning(f"The certificate could not be renewed: {error}. It is tried again.")
+                self._log.warning(
+                    f"The certificate could not be renewed: {str(error).rstrip('.')}. It is tried again."
+                )
                 wait = RENEWAL_RETRY_SECONDS
             await asyncio.sleep(min(max(wait, 1.0), RENEWAL_CHECK_SECONDS))
 
