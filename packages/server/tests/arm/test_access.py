@@ -87,7 +87,8 @@ def every_request(registry):
                 path = f"resourceGroups/{'demo' if name == 'web1' else name}"
             else:
                 continue
-            for method in sorted(kind.verbs):
+            # What is posted to a collection is walked in edge/test_every_route.py.
+            for method in sorted(kind.verbs - {"POST"}):
                 yield kind, method, path
             if isinstance(kind, ResourceType):
                 for action in kind.actions:

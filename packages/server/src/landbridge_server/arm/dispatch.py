@@ -66,7 +66,7 @@ class Dispatch:
         self.access = access
         self.login = login
         self.activity = activity
-        self._routes = PathTree(routes)
+        self.routes = PathTree(routes)
         self._registrations: Remembered[tuple[str, str], Registration | None] = Remembered(engine.db)
         self._pages = asyncio.Semaphore(1)
         self._resolve = lru_cache(maxsize=8192)(self._resolved)
@@ -90,7 +90,7 @@ class Dispatch:
         if len(call.path) > PATH_LIMIT:
             raise ArmError("BadRequest", f"The path is longer than {PATH_LIMIT} characters.")
         parts = [part for part in call.path.split("/") if part]
-        found = self._routes.find(parts)
+        found = self.routes.find(parts)
         if found is not None:
             row, call.names = found
             self._admit(call, parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -36,9 +36,22 @@ class PathTree(Generic[T]):
                     node = node.words.setdefault(word, _Node())
             node.row = row, tuple(names)
 
+    def rows(self) -> Iterator[tuple[str, T]]:
+        """Yield every pattern with its row."""
+        yield from _below(self._root, "")
+
     def find(self, parts: Sequence[str]) -> tuple[T, dict[str, str]] | None:
         """Return the row of a path and what its names stand for."""
         return _walk(self._root, parts, 0, ())
+
+
+def _below(node: _Node[T], path: str) -> Iterator[tuple[str, T]]:
+    if node.row is not None:
+        yield path.format(*(f"{{{name}}}" for name in node.row[1])), node.row[0]
+    for word, below in node.words.items():
+        yield from _below(below, f"{path}/{word}" if path else word)
+    if node.any is not None:
+        yield from _below(node.any, f"{path}/{{}}")
 
 
 def _walk(

@@ -24,6 +24,7 @@ from landbridge_server.store.resources import Query
 from landbridge_wire import arm_id
 
 WHERE = "subscriptions/{subscription}"
+EXPORT = "exportTemplate/action"
 
 
 class ResourceGroup(ResourceType):
@@ -58,6 +59,10 @@ class ResourceGroup(ResourceType):
         """Refuse to change a group that is being deleted."""
         if write.old_properties.get("provisioningState") == "Deleting":
             raise refusals.group_leaving(write.id.name)
+
+
+ACTIONS = (ResourceGroup().action(EXPORT),)
+"""What the rows ask for beside the verbs of the type."""
 
 
 class ResourceGroups:
@@ -149,7 +154,7 @@ class ResourceGroups:
         Raises:
             ArmError: always; AuthorizationFailed for those who could not have one anyway.
         """
-        self._admitted(call, "exportTemplate/action")
+        self._admitted(call, EXPORT)
         raise refusals.type_unknown(
             self.kind.namespace,
             call.api_version,
