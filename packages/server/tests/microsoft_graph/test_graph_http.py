@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from landbridge_server.testing import ControlPlane
@@ -68,6 +70,17 @@ async def test_a_body_that_is_no_json_object_is_refused(graph):
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "Request_BadRequest")
     answer = await graph("POST", "/groups", content=b" " * 300_000)
     assert answer.status_code == 413
+
+
+async def test_writes_that_wait_together_are_each_answered(graph, cloud):
+    """They run in one transaction, by one of their tasks: each keeps its own decision."""
+    app, _ = await graph.app()
+    graph.user("nobody")
+    path = f"/applications/{app['id']}/addPassword"
+    answers = await asyncio.gather(
+        *(graph("POST", path, {}, by=who) for who in ("", "nobody", "", "", "nobody", ""))
+    )
+    assert [answer.status_code for answer in answers] == [200, 403, 200, 200, 403, 200]
 
 
 async def test_lists_come_in_pages_by_name(graph, cloud):

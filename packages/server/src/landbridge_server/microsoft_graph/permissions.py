@@ -1,7 +1,7 @@
 """Who may read and change what in the directory. Roles of the resource manager give nothing here.
 
-Reading: every user of the tenant reads all of it, as is Microsoft Entra's default. A service
-principal or managed identity reads itself, its application, its groups and what it owns; with
+Reading: every user of the tenant reads all of it, as is Microsoft Entra's default. A guest, a service
+principal or a managed identity reads itself, its application, its groups and what it owns; with
 any role of the directory (``Directory Readers`` is enough) it reads all.
 
 Changing, beside Global Administrators, who may do everything:
@@ -25,7 +25,7 @@ from landbridge_server.identity.caller import Caller
 from landbridge_server.identity.directory_roles import DirectoryRole
 from landbridge_server.microsoft_graph import strength
 from landbridge_server.microsoft_graph.errors import denied
-from landbridge_server.store import directory_roles, owners
+from landbridge_server.store import directory_roles, guests, owners
 from landbridge_server.store.database import Connection
 from landbridge_server.store.principals import USER
 
@@ -37,7 +37,9 @@ APPLICATIONS = (templates.APPLICATION_ADMINISTRATOR,)
 def reads_all(connection: Connection, caller: Caller) -> bool:
     """Say whether the caller may read the whole directory of its tenant."""
     decided()
-    return caller.kind == USER or bool(directory_roles.roles_of(connection, caller.object_id))
+    if caller.kind == USER and not guests.is_guest(connection, caller.tenant_id, caller.object_id):
+        return True
+    return bool(directory_roles.roles_in(connection, caller.tenant_id, caller.object_id))
 
 
 def require_reading(connection: Connection, caller: Caller) -> None:
@@ -47,7 +49,7 @@ def require_reading(connection: Connection, caller: Caller) -> None:
         GraphError: Authorization_RequestDenied.
     """
     if not reads_all(connection, caller):
-        raise denied("a service principal without a role of the directory reads only itself")
+        raise denied("a service principal or guest without a role of the directory reads only itself")
 
 
 def owns(connection: Connection, caller: Caller, object_id: str) -> bool:
@@ -58,7 +60,7 @@ def owns(connection: Connection, caller: Caller, object_id: str) -> bool:
 
 def _holds(connection: Connection, caller: Caller, roles: tuple[DirectoryRole, ...]) -> bool:
     decided()
-    held = directory_roles.roles_of(connection, caller.object_id)
+    held = directory_roles.roles_in(connection, caller.tenant_id, caller.object_id)
     return templates.GLOBAL_ADMINISTRATOR.guid in held or any(role.guid in held for role in roles)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from landbridge_server.arm import access
 from landbridge_server.identity.caller import Caller
 from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.identity.passwords import WeakPassword, hash_password
 from landbridge_server.microsoft_graph import users
 from landbridge_server.microsoft_graph.errors import GraphError, bad
 from landbridge_server.microsoft_graph.request import Reply, Request, Target, target_of
-from landbridge_server.microsoft_graph.table import QUESTIONS, USERS, work_for
+from landbridge_server.microsoft_graph.table import QUESTIONS, USERS, Work, work_for
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.principals import USER
 
@@ -41,10 +42,14 @@ class GraphService:
         try:
             request = await self._with_password(request)
             if method == "GET" or target.rest[-1:] in [(name,) for name in (*QUESTIONS, "getbyids")]:
-                return self.db.read(lambda connection: work(connection, request))
-            return await self.db.write(lambda connection: work(connection, request))
+                reply, decided = self.db.read(lambda connection: _watched(work, connection, request))
+            else:
+                reply, decided = await self.db.write(lambda connection: _watched(work, connection, request))
         except DirectoryError as error:
             raise bad(str(error)) from error
+        if decided:
+            access.decided()
+        return reply
 
     async def _with_password(self, request: Request) -> Request:
         """Return the request with the hash of the password in it, made beside the event loop."""
@@ -63,6 +68,16 @@ class GraphService:
             return replace(request, verifier=await asyncio.to_thread(hash_password, password))
         except WeakPassword as error:
             raise users.weak_password() from error
+
+
+def _watched(work: Work, connection: Connection, request: Request) -> tuple[Reply, bool]:
+    """Return the answer, and whether it was decided that the caller may have it.
+
+    Writes that wait together are run by one of their tasks: what is noted there does not reach
+    the request, which says so itself once it has its answer.
+    """
+    with access.Deciding() as decisions:
+        return work(connection, request), decisions.made
 
 
 def _of_caller(target: Target, caller: Caller) -> Target:

@@ -41,7 +41,7 @@ def refuse_stronger(connection: Connection, caller: Caller, object_id: str) -> N
     """
     if object_id == caller.object_id:
         return
-    own = directory_roles.roles_of(connection, caller.object_id)
+    own = directory_roles.roles_in(connection, caller.tenant_id, caller.object_id)
     if templates.GLOBAL_ADMINISTRATOR.guid in own:
         return
     missing = directory_roles.roles_of(connection, object_id) - own
@@ -62,7 +62,8 @@ def _refuse_stronger_there(connection: Connection, caller: Caller, object_id: st
         return
     own: dict[str, set[str]] = {}
     for held in role_assignments.held(connection, caller.object_id):
-        own.setdefault(held.scope_key, set()).add(held.role_definition)
+        if held.tenant_id == tenant:  # '/' is the root of each tenant
+            own.setdefault(held.scope_key, set()).add(held.role_definition)
     for scope, guid in sorted(theirs):
         role = custom_roles.find(connection, tenant, guid)
         if role is None:
