@@ -9,7 +9,7 @@ import pytest
 from landbridge_server.arm.grants import grant
 from landbridge_server.arm.registrations import create_subscription
 from landbridge_server.arm.roles import OWNER, READER
-from landbridge_server.identity import bootstrap, directory, guests
+from landbridge_server.identity import bootstrap, directory, directory_roles, guests
 from landbridge_server.identity.clients import AZURE_CLI
 from landbridge_server.store import role_assignments
 
@@ -123,3 +123,24 @@ async def test_who_is_turned_out_loses_its_roles_there_and_comes_back_without(cl
         assert role_assignments.held(connection, two.anna) == []
     two.invite()
     assert await values(cloud, "/subscriptions", await two.annas(two.tenant)) == []
+
+
+async def test_an_administrator_of_the_directory_is_none_where_it_is_a_guest(cloud, two):
+    graph = f"{cloud.config.endpoints.graph}/.default"
+    with cloud.plane.db.writing() as connection:
+        holder = directory_roles.holder(connection, two.anna)
+        directory_roles.assign(connection, holder, directory_roles.GLOBAL_ADMINISTRATOR, cloud.clock())
+    two.invite()
+    form = {"grant_type": "password", "client_id": AZURE_CLI, "username": two.name}
+    form |= {"password": "a good password", "scope": graph}
+    wanted = {"displayName": "Mine", "mailEnabled": False, "mailNickname": "mine", "securityEnabled": True}
+    made = {}
+    for tenant in (two.home, two.tenant):
+        token = await two.token(tenant, **form)
+        headers = {"authorization": f"Bearer {token}"}
+        address = f"{cloud.config.endpoints.graph.rstrip('/')}/v1.0"
+        made[tenant] = [
+            (await cloud.client.post(f"{address}/groups", json=wanted, headers=headers)).status_code,
+            (await cloud.client.get(f"{address}/users", headers=headers)).status_code,
+        ]
+    assert made == {two.home: [201, 200], two.tenant: [403, 403]}

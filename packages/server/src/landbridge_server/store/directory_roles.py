@@ -21,15 +21,21 @@ class DirectoryRoleAssignment(NamedTuple):
 
 
 _OF = Prepared(
-    select(directory_role_assignments.c.role).where(
+    select(directory_role_assignments.c.role, directory_role_assignments.c.tenant_id).where(
         directory_role_assignments.c.principal_id == bindparam("key")
     )
 )
 
 
 def roles_of(connection: Connection, principal_id: str) -> frozenset[str]:
-    """Return the roles that a principal holds."""
+    """Return the roles that a principal holds, in whatever tenant."""
     return frozenset(str(row[0]) for row in _OF.rows(connection, {"key": principal_id}))
+
+
+def roles_in(connection: Connection, tenant_id: str, principal_id: str) -> frozenset[str]:
+    """Return the roles that a principal holds in a tenant: those of its own give a guest nothing."""
+    rows = _OF.rows(connection, {"key": principal_id})
+    return frozenset(str(row[0]) for row in rows if row[1] == tenant_id)
 
 
 def assign(connection: Connection, assignment: DirectoryRoleAssignment) -> bool:
