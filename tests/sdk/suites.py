@@ -99,11 +99,17 @@ def run_python(name: str, file: str, cloud: ControlPlane, folder: Path) -> Ran:
     return run(argv, report, cloud, {"PYTHONPATH": str(SCENARIOS), "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def run_node(file: str, cloud: ControlPlane, folder: Path) -> Ran:
-    """Run a file of scenarios on Node, with its own test runner."""
+def run_node(
+    file: str,
+    cloud: ControlPlane,
+    folder: Path,
+    before: tuple[str, ...] = (),
+    more: dict[str, str] | None = None,
+) -> Ran:
+    """Run a file of scenarios on Node, with its own test runner; ``before`` are words that run it."""
     packages = CLONE / ".cache/sdk-node/node_modules"
     assert packages.exists(), "Run tools/client_environments.sh first, as ./test does."
     report = folder / f"{file}.xml"
-    argv: list[str | Path] = ["node", "--test", "--test-reporter=junit"]
-    argv += [f"--test-reporter-destination={report}", file]
-    return run(argv, report, cloud, {"NODE_PATH": str(packages)})
+    argv: list[str | Path] = [*before, "node", "--test", "--test-reporter=junit"]
+    argv += [f"--test-reporter-destination={report}", str(SCENARIOS / file)]
+    return run(argv, report, cloud, {"NODE_PATH": str(packages), **(more or {})})

@@ -15,6 +15,7 @@ from running import ENVIRONMENT, PROGRAMS, ControlPlane, short_folder
 from tests.sdk import suites
 
 FILE = "scenario_managed_identity.py"
+NODE_FILE = "scenario_node_machine.cjs"
 ENVIRONMENTS = ("sdk-newest", "sdk-pinned")
 NOBODY = "65534"
 
@@ -73,6 +74,15 @@ def _environment(machine: OwnMachine) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def node(machine: OwnMachine, tmp_path_factory: pytest.TempPathFactory) -> suites.Ran:
+    """What the scenarios on Node came to."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("there is no node and npm here (Debian: apt-get install nodejs npm)")
+    folder = tmp_path_factory.mktemp("node")
+    return suites.run_node(NODE_FILE, machine.plane, folder, machine.inside, _environment(machine))
+
+
 @pytest.mark.parametrize("scenario", suites.names_in(FILE))
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_scenario(ran: Callable[[str], suites.Ran], environment: str, scenario: str) -> None:
@@ -82,6 +92,12 @@ def test_scenario(ran: Callable[[str], suites.Ran], environment: str, scenario: 
     assert not outcome.fault, outcome.fault
     if outcome.left_out:
         pytest.skip(outcome.left_out)
+
+
+@pytest.mark.parametrize("scenario", suites.node_names_in(NODE_FILE))
+def test_node(node: suites.Ran, scenario: str) -> None:
+    assert scenario in node.outcomes, node.output
+    assert not node.outcomes[scenario].fault, node.outcomes[scenario].fault
 
 
 @pytest.mark.parametrize(
