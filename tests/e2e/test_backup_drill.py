@@ -147,7 +147,7 @@ def test_a_cloud_that_is_lost_comes_back_from_its_backup_and_its_machine_with_it
     sshd: Sshd, folders: Callable[[], Path], new_store: tuple[str, ...]
 ) -> None:
     first = ControlPlane(folders())
-    agent = Agent(first, "shore")
+    agent, late = Agent(first, "shore"), Agent(first, "late")
     try:
         first.prepare()
         agent.start_daemon()
@@ -167,6 +167,8 @@ def test_a_cloud_that_is_lost_comes_back_from_its_backup_and_its_machine_with_it
             after = writing.wait_for(10)
         assert writing.refused == []
         serial = renewed(agent)  # the backup knows nothing of this certificate
+        late.start_daemon()
+        assert late.connect().returncode == 0  # nor of this machine
         first.kill()
         agent.kill_daemon()  # the machine is rebooted, too: it has nothing but what is on its disk
         shutil.rmtree(first.data)
@@ -187,10 +189,15 @@ def test_a_cloud_that_is_lost_comes_back_from_its_backup_and_its_machine_with_it
             print(f"{len(after)} writes acknowledged, {len(before)} of them before the backup began;")
             print(f"{len(found & set(after))} are there. The slowest took {writing.slowest:.2f} s.")
             assert serial == serial_on_disk(agent)
+            late.cloud = second
+            assert late.run("disconnect", "--force-local-only").returncode == 0
+            assert late.connect().returncode == 0
+            late.wait_connected(BACK_SECONDS)
             print(second.landbridge("audit", "verify", *new_store))
         finally:
             second.stop()
     finally:
+        late.stop()
         agent.stop()
         first.stop()
 

@@ -18,6 +18,8 @@ EXAMPLES = """examples:
 
 TEMPLATE = Path(__file__).with_name("landbridge.service")
 PLACE = "@PROGRAM@"
+HOMES = ("/root", "/home", "/run/user")
+"""What ``ProtectHome`` hides."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +40,7 @@ def unit(program: Path) -> str:
         CommandError: systemd could not start it from there.
     """
     path = str(program)
-    if (
-        not program.is_absolute()
-        or not set(path).isdisjoint(" \t\n\"'\\%$@")
-        or path.startswith(("/root/", "/home/"))
-    ):
+    if not program.is_absolute() or not set(path).isdisjoint(" \t\n\"'\\%$@") or _at_home(program):
         raise CommandError(
             f"'{path}' is no place for a service: give an absolute path without blanks or quotes, and not "
             "below a home folder, which the service does not see. Install it into /opt/landbridge."
@@ -50,7 +48,18 @@ def unit(program: Path) -> str:
     return TEMPLATE.read_text().replace(PLACE, path)
 
 
+def _at_home(path: Path) -> bool:
+    return any(path.is_relative_to(home) for home in HOMES)
+
+
 def run(options: argparse.Namespace) -> int:
     """Print the unit."""
     print(unit(options.program), end="")
+    python = Path(sys.executable).resolve()
+    if _at_home(python):
+        print(
+            f"landbridge: this Python is {python}, which the service does not see. "
+            "Make the environment with another one, such as /usr/bin/python3.",
+            file=sys.stderr,
+        )
     return 0
