@@ -68,7 +68,6 @@ def _environment(machine: OwnMachine) -> dict[str, str]:
     return {
         **IDENTITY,
         "LANDBRIDGE_MACHINE": machine.resource_id,
-        "LANDBRIDGE_GRAPH": f"{machine.plane.admin.url}",
         "PYTHONPATH": str(suites.SCENARIOS),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

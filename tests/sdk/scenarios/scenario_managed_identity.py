@@ -132,7 +132,19 @@ def test_an_audience_that_the_cloud_does_not_know_is_named(cloud):
     assert "AADSTS500011" in str(refused.value)
 
 
-def test_tokens_for_the_directory_are_for_the_directory(cloud):
+def test_a_token_for_the_directory_is_taken_by_the_directory(cloud):
+    import requests
+
+    graph = requests.get(f"{cloud.url}/metadata/endpoints?api-version=2022-09-01", timeout=30).json()["graph"]
     with ManagedIdentityCredential() as found:
-        graph = cloud.admin.get("graph") or os.environ["LANDBRIDGE_GRAPH"]
-        assert claims(found.get_token(f"{graph}/.default").token)["aud"].rstrip("/") == graph.rstrip("/")
+        token = found.get_token(f"{graph.rstrip('/')}/.default").token
+    said = claims(token)
+    assert said["aud"].rstrip("/") == graph.rstrip("/")
+    answer = requests.get(
+        f"{graph.rstrip('/')}/v1.0/servicePrincipals/{said['oid']}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["appId"] == said["appid"]
+    assert answer.json()["servicePrincipalType"] == "ManagedIdentity"
