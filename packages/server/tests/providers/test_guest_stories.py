@@ -68,11 +68,11 @@ class Two:
         form = {"grant_type": "password", "client_id": AZURE_CLI, "username": self.name}
         return await self.token(tenant, **form, password="a good password")
 
-    async def give(self, **more):
-        """The owner gives Anna Reader in its subscription."""
+    async def give(self, role=READER):
+        """The owner gives Anna a role in its subscription."""
         scope = f"/subscriptions/{self.subscription}"
         properties = {
-            "roleDefinitionId": f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{READER.guid}",
+            "roleDefinitionId": f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{role.guid}",
             "principalId": self.anna,
             "principalType": "User",
         }
@@ -144,3 +144,21 @@ async def test_an_administrator_of_the_directory_is_none_where_it_is_a_guest(clo
             (await cloud.client.get(f"{address}/users", headers=headers)).status_code,
         ]
     assert made == {two.home: [201, 200], two.tenant: [403, 403]}
+
+
+async def test_a_guest_reaches_machines_by_its_roles_there_as_long_as_it_is_one(cloud, two):
+    scope = f"/subscriptions/{two.subscription}"
+    owner = await two.owners()
+    await cloud.arm("PUT", f"{scope}/resourcegroups/g", {"location": "local"}, token=owner)
+    machine = f"{scope}/resourceGroups/g/providers/Microsoft.HybridCompute/machines/m"
+    body = {"location": "local", "properties": {"vmId": str(uuid.uuid4()), "clientPublicKey": "MFkw"}}
+    made = await cloud.arm("PUT", machine, body, token=owner, version="2024-07-10")
+    assert made.status_code in (200, 201), made.text
+    path = f"microsoft.hybridcompute/machines/{made.json()['identity']['principalId']}"
+    reaches = cloud.plane.rendezvous.may_send
+    two.invite()
+    assert not reaches(two.anna, path)
+    await two.give(OWNER)
+    assert reaches(two.anna, path)
+    two.turn_out()
+    assert not reaches(two.anna, path)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from landbridge_server.arm.access import Access
 from landbridge_server.fleet.presence import Presence
+from landbridge_server.identity.authentication import belongs
 from landbridge_server.identity.caller import Caller
 from landbridge_server.relay.names import principal_of
 from landbridge_server.store import machines, principals
@@ -46,15 +47,19 @@ class Rendezvous:
     def may_send(self, sender_object_id: str, path: str) -> bool:
         """Say whether a principal is still there, enabled, and allowed to reach the machine."""
 
-        def work(connection: Connection) -> tuple[principals.Principal | None, str | None]:
-            return principals.get(connection, sender_object_id), _machine_key(connection, path)
+        def work(connection: Connection) -> tuple[principals.Principal | None, str, str | None]:
+            sender = principals.get(connection, sender_object_id)
+            machine = principals.get(connection, principal_of(path) or "")
+            if sender is None or machine is None or not belongs(connection, sender, machine.tenant_id):
+                return None, "", None
+            return sender, machine.tenant_id, _machine_key(connection, path)
 
-        sender, machine_key = self.db.read(work)
+        sender, tenant_id, machine_key = self.db.read(work)
         if sender is None or not sender.enabled or machine_key is None:
             return False
         caller = Caller(
             object_id=sender.object_id,
-            tenant_id=sender.tenant_id,
+            tenant_id=tenant_id,  # the machine's: a guest's own is another
             kind=sender.kind,
             label=sender.label,
             app_id=sender.app_id or "",
