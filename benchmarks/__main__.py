@@ -52,6 +52,12 @@ def _growth(store: str, effort: Effort) -> list[Table]:
     return tables(store, effort)
 
 
+def _roles(store: str, effort: Effort) -> list[Table]:
+    from benchmarks.roles import tables
+
+    return tables(store, effort)
+
+
 TABLES: dict[str, Callable[[str, Effort], list[Table]]] = {
     "ssh": _ssh,
     "agent": _agent,
@@ -59,6 +65,7 @@ TABLES: dict[str, Callable[[str, Effort], list[Table]]] = {
     "fleet": _fleet,
     "deletion": _deletion,
     "growth": _growth,
+    "roles": _roles,
 }
 
 
