@@ -9,6 +9,7 @@ or connected (``agentconfig.json``; it is written last and removed first).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -118,8 +119,11 @@ def _share(folder: Path, found: os.stat_result, group: int) -> None:
     """Let a group look into a folder; where we are neither root nor a member, it stays our own."""
     if found.st_gid == group and found.st_mode & 0o777 == 0o750:
         return
-    with contextlib.suppress(PermissionError):
+    try:
         os.chown(folder, -1, group)
+    except PermissionError:
+        folder.chmod(0o700)
+    else:
         folder.chmod(0o750)
 
 
@@ -288,6 +292,23 @@ class Machine:
         """Replace ``localconfig.json``."""
         self.prepare()
         _write(self.paths.local_config, _as_json(settings))
+
+    @contextlib.contextmanager
+    def changing_settings(self) -> Iterator[dict[str, object]]:
+        """Yield ``localconfig.json`` while no other command changes it: none of two changes is lost.
+
+        Raises:
+            StateError: the folder cannot be written, or the file is damaged.
+        """
+        self.prepare()
+        lock = self.paths.sockets / "localconfig.lock"
+        with _explained(lock, "opened"):
+            handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield self.local_settings()
+        finally:
+            os.close(handle)
 
     def cloud_file(self) -> CloudFile | None:
         """Return what the installer wrote about the cloud, or None."""

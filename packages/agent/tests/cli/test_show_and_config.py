@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 
 import pytest
@@ -130,3 +132,38 @@ async def test_a_damaged_local_configuration_is_named(azcmagent):
     ran = await azcmagent("config", "list")
     assert ran.code == 70
     assert "localconfig.json" in ran.err
+
+
+async def test_changes_at_once_lose_nothing(azcmagent):
+    ports = [str(port) for port in range(1001, 1021)]
+    ran = await asyncio.gather(
+        *(azcmagent("config", "set", "incomingconnections.ports", port, "--add") for port in ports)
+    )
+    assert {one.code for one in ran} == {0}
+    stored = json.loads(azcmagent.paths.local_config.read_text())
+    assert sorted(stored["incomingconnections.ports"]) == ports
+
+
+async def test_a_password_is_read_from_standard_input_and_never_printed(azcmagent, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("http://user:hush@proxy:3128\n"))
+    ran = await azcmagent("config", "set", "proxy.url", "-")
+    assert ran.out == "Config property proxy.url set to value http://***@proxy:3128\n"
+    assert json.loads(azcmagent.paths.local_config.read_text()) == {
+        "proxy.url": "http://user:hush@proxy:3128"
+    }
+    for words in (("config", "list"), ("config", "list", "-j"), ("config", "get", "proxy.url"), ("show",)):
+        assert "hush" not in (await azcmagent(*words)).out
+    assert azcmagent.paths.local_config.stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_is_refused_makes_no_folder(azcmagent):
+    assert (await azcmagent("config", "set", "proxy.url", "ftp://x")).code == 23
+    assert not azcmagent.paths.state.exists()
+
+
+async def test_info_describes_every_property(azcmagent):
+    told = json.loads((await azcmagent("config", "info", "-j")).out)["properties"]
+    assert len(told) == 12
+    assert all(one["description"] and one["type"] for one in told)
+    text = (await azcmagent("config", "info", "config.mode")).out
+    assert "full or monitor" in text and "Default: full" in text

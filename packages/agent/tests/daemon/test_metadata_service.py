@@ -20,6 +20,7 @@ from landbridge_agent.daemon.identity_service import IdentityService
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.local_socket import STATUS, NotAnswering, ask
 from landbridge_agent.machine import Machine
+from landbridge_wire import agent_api
 
 SETTLE = 20.0
 RESOURCE = "https://management.example/"
@@ -258,6 +259,15 @@ async def test_the_machines_own_identity_may_be_named_and_is_echoed(cloud, azcma
         assert other.status == 400
         assert "Identity not found" in other.body["error_description"]
         assert "Www-Authenticate" not in other.headers
+
+
+@pytest.mark.parametrize("end", ["", "/", "/.default"])
+async def test_tokens_for_the_agents_own_api_are_not_given_to_programs(cloud, azcmagent, end):
+    async with connected(cloud, azcmagent) as local:
+        for name in (agent_api.AUDIENCE, agent_api.AUDIENCE.upper()):
+            answer = await local.get(f"{TOKEN}?api-version=2020-06-01&resource={name}{end}")
+            assert answer.status == 400
+            assert answer.body["error"] == "invalid_resource"
 
 
 async def test_too_many_new_tokens_have_to_wait(cloud, azcmagent):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.flags import Flag
@@ -95,8 +97,11 @@ def _set(call: Call, machine: Machine, settings: dict[str, object], words: list[
     prop = find(words[0])
     # A password on the command line can be read by everybody for as long as the command runs.
     text = sys.stdin.readline().strip() if prop.name == PROXY_URL and words[1] == "-" else words[1]
-    new = assign(settings, prop, text, add=call.values.on("add"), remove=call.values.on("remove"))
-    _save(call, machine, {**settings, prop.name: new})
+    add, remove = call.values.on("add"), call.values.on("remove")
+    assign(settings, prop, text, add=add, remove=remove)  # what is refused touches nothing
+    with _changing(machine) as current:
+        new = assign(current, prop, text, add=add, remove=remove)
+        machine.save_local_settings({**current, prop.name: new})
     _done(call, prop, new, f"Config property {prop.name} set to value {_shown(new)}")
     return 0
 
@@ -104,7 +109,9 @@ def _set(call: Call, machine: Machine, settings: dict[str, object], words: list[
 def _clear(call: Call, machine: Machine, settings: dict[str, object], words: list[str]) -> int:
     prop = find(words[0])
     check_editable(settings, prop)
-    _save(call, machine, {name: value for name, value in settings.items() if name != prop.name})
+    with _changing(machine) as current:
+        check_editable(current, prop)
+        machine.save_local_settings({name: value for name, value in current.items() if name != prop.name})
     _done(
         call,
         prop,
@@ -118,9 +125,11 @@ def _shown(value: Value) -> str:
     return text_of(value).strip("[]") if value else text_of(value)
 
 
-def _save(call: Call, machine: Machine, settings: dict[str, object]) -> None:
+@contextlib.contextmanager
+def _changing(machine: Machine) -> Iterator[dict[str, object]]:
     try:
-        machine.save_local_settings(settings)
+        with machine.changing_settings() as settings:
+            yield settings
     except StateError as error:
         raise AgentError(69, str(error)) from error
 

@@ -63,10 +63,7 @@ class Challenges:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(secret.encode())
-                if self._group is not None:
-                    with contextlib.suppress(PermissionError):
-                        os.fchown(file.fileno(), -1, self._group)
-                os.fchmod(file.fileno(), 0o440)
+                os.fchmod(file.fileno(), 0o440 if self._give(file.fileno()) else 0o400)
         except BaseException:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -75,6 +72,16 @@ class Challenges:
         self._open[_digest(secret)] = Challenge(path, user, now + LIFETIME)
         self._schedule()
         return path
+
+    def _give(self, handle: int) -> bool:
+        """Give a file to the group; say whether its group may read it."""
+        if self._group is None:
+            return True  # it is our own user's group: root's, with the agent in its usual place
+        try:
+            os.fchown(handle, -1, self._group)
+        except PermissionError:
+            return False  # neither root nor a member: our group may be anybody's
+        return True
 
     def _make_room(self, user: int | None) -> None:
         ours = [key for key, one in self._open.items() if one.user == user]

@@ -53,6 +53,8 @@ class IdentityService:
         self._challenges.clear()
         try:
             await self._endpoint.run()
+        except Exception as error:  # the rest of the daemon goes on
+            self._defect(error)
         finally:
             self._challenges.clear()
 

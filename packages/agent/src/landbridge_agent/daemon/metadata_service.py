@@ -26,6 +26,7 @@ from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.machine_tokens import Held, Tokens, TooMany
 from landbridge_agent.dial import Unreachable
 from landbridge_agent.machine import AgentConfig
+from landbridge_wire import agent_api
 
 INSTANCE = "/metadata/instance"
 TOKEN = "/metadata/identity/oauth2/token"  # noqa: S105 - a path
@@ -232,6 +233,9 @@ def _unusable(request: Request, machine: AgentConfig | None) -> Reply | None:
         return failure(400, "invalid_request", "The parameter 'resource' is missing: name the audience.")
     if len(resource) > MAX_RESOURCE or not resource.isprintable() or len(resource.split()) != 1:
         return failure(400, "invalid_resource", "The parameter 'resource' must be one resource.")
+    if resource.lower().rstrip("/").removesuffix("/.default") == agent_api.AUDIENCE:
+        # With it a program could renew the machine's certificate for a key of its own, and stay.
+        return failure(400, "invalid_resource", "Tokens for the agent's own API are the agent's alone.")
     if machine is None:
         return _not_connected()
     own = {"client_id": machine.clientId, "object_id": machine.principalId, "msi_res_id": machine.resourceId}
