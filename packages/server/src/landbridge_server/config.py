@@ -1,10 +1,12 @@
 """What an operator decides, as one frozen value, and the names that follow from it.
 
-Nothing here reads files, the clock or the environment: ``cli`` fills ``Config`` in.
+Nothing here reads the clock or the environment, nor files but one for a secret: ``cli`` fills
+``Config`` in.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +27,14 @@ class Address:
 
     host: str
     port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether nobody on another host can reach it."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         """Return ``host:port``, with brackets around an IPv6 host."""
@@ -133,6 +143,8 @@ class Config:
     node_url: str = ""
     requests_per_second: float = 2000.0
     """What one caller may read from the resource manager; 0: as much as it likes."""
+    metrics_listen: Address | None = None
+    metrics_token_file: Path | None = None
 
     return_grace_days: float = 365.0
     """How long after its certificate's end a machine may come back by itself with that key."""
@@ -151,6 +163,11 @@ class Config:
             parse_address(self.relay_host)
         if self.node_url:
             _origin(self.node_url)
+        if self.metrics_listen and not self.metrics_listen.loopback and not self.metrics_token_file:
+            raise ConfigError(
+                f"--metrics-listen {self.metrics_listen} can be reached from elsewhere: "
+                "give --metrics-token-file, too, or listen on 127.0.0.1."
+            )
         if not 0 <= self.requests_per_second < float("inf"):
             raise ConfigError("--requests-per-second is a number from 0, which means no limit.")
         if not 0 <= self.return_grace_days <= 3650:
@@ -160,6 +177,22 @@ class Config:
     def database_url(self) -> str:
         """The URL of the store: what the operator gave, else the embedded one below ``data``."""
         return self.store or f"sqlite:///{self.data / 'landbridge.db'}"
+
+    def metrics_token(self) -> bytes:
+        """Return the token that metrics ask for; empty: none.
+
+        Raises:
+            ConfigError: the file cannot be read, or holds too little to be a secret.
+        """
+        if self.metrics_token_file is None:
+            return b""
+        try:
+            token = self.metrics_token_file.read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(f"--metrics-token-file cannot be read: {error}") from error
+        if not 16 <= len(token) <= 1024 or len(token.split()) != 1:
+            raise ConfigError("--metrics-token-file must hold one word of 16 to 1024 characters.")
+        return token
 
     @property
     def rendezvous_base(self) -> str:

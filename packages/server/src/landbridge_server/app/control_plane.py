@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from landbridge_server.app.metrics import Metrics, both
 from landbridge_server.app.start import start_cloud
 from landbridge_server.arm import roles
 from landbridge_server.arm.access import Access
@@ -19,6 +20,7 @@ from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.ca.keyring import open_secret
 from landbridge_server.config import Config
+from landbridge_server.edge.exposition import RequestTimes
 from landbridge_server.edge.middleware import Edge
 from landbridge_server.edge.routes import router
 from landbridge_server.edge.tls import ServerTls
@@ -80,6 +82,8 @@ class ControlPlane:
         self.config = config
         self.clock = clock
         self.endpoints = config.endpoints
+        self.requests = RequestTimes()
+        self.metrics = Metrics(self)
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.db = Database(config.database_url)
         try:
@@ -103,7 +107,7 @@ class ControlPlane:
         self.metadata = CloudMetadataHttp(
             self.endpoints, config.identity_provider, self.tenant.tenant_id, config.domain
         )
-        self.application = Edge(router(self))
+        self.application = Edge(router(self), self.requests)
 
     def _open_identity(self) -> None:
         keys = SigningKeys.open(self.config.data / "keys", self.clock)
@@ -166,9 +170,10 @@ class ControlPlane:
         )
         self.arm = self.resources.http
         self.activity = self.resources.activity
-        self.identity.service.on_sign_in = SignInNotes(self.activity)
+        self.identity.service.on_sign_in = both(SignInNotes(self.activity), self.metrics.signed_in)
         self.graph.on_answered = ChangeNotes(self.activity)
-        self.broker.on_session = SessionNotes(self.db, self.rendezvous, self.activity)
+        notes = SessionNotes(self.db, self.rendezvous, self.activity)
+        self.broker.on_session = both(notes, self.metrics.session)
         self._delete_groups_task = DeleteGroups(self.db, self.resources.registry, self.clock)
         self.driver = Driver(
             [

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from landbridge_server.app.control_plane import ControlPlane
 from landbridge_server.app.supervision import Supervisor
@@ -16,6 +16,7 @@ from landbridge_server.edge.http_protocol import Deadlines
 from landbridge_server.edge.listener import Listener
 from landbridge_server.edge.listener import listening as open_listener
 from landbridge_server.edge.log import log_loop_failure
+from landbridge_server.edge.metrics_listener import metrics_listening
 
 logger = logging.getLogger("landbridge")
 
@@ -47,6 +48,8 @@ async def listening(
         opened = await opening(address)
         if plane.config.relay_listen is not None:
             await opening(plane.config.relay_listen)
+        if plane.config.metrics_listen is not None:
+            await stack.enter_async_context(_metrics(plane, plane.config.metrics_listen))
         stack.callback(plane.broker.shut_down)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(plane.driver.run())]
@@ -59,6 +62,11 @@ async def listening(
                     one.cancel()
         plane.activity.conclude()
         await plane.settle()
+
+
+def _metrics(plane: ControlPlane, where: Address) -> AbstractAsyncContextManager[int]:
+    context = None if where.loopback else plane.tls.context
+    return metrics_listening(plane.metrics.exposition, where, context, plane.config.metrics_token())
 
 
 async def serve(

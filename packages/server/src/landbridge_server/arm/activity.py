@@ -61,6 +61,11 @@ class Activity:
         self._last = 0.0
         self._lost = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many events are not written yet."""
+        return len(self._waiting) + len(self._summaries)
+
     def note(self, call: Call, status: int, error: ArmError | None = None) -> None:
         """Remember how a request to the resource manager was answered: a write, or a refusal."""
         refused = status in REFUSED and error is not None
@@ -129,8 +134,8 @@ class Activity:
     ) -> None:
         """Remember a write to the directory, done or refused with code and text.
 
-            activity.directory_change(caller, "Microsoft.Graph/users/write", f"/providers/Microsoft.Graph/users/{object_id}",
-                                      status=201, address=..., request_id=...)
+            path = f"/providers/Microsoft.Graph/users/{object_id}"
+            activity.directory_change(caller, "Microsoft.Graph/users/write", path, status=201)
 
         ``action`` is ``Microsoft.Graph/<collection>/<write|delete|addPassword/action|...>``,
         ``target`` the path of the object. Call it once for each write, after it was committed, or

@@ -90,6 +90,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long a machine with an expired certificate may come back by itself (default: 365)",
     )
     parser.add_argument(
+        "--metrics-listen",
+        metavar="HOST:PORT",
+        help="serve /metrics for Prometheus there (default: nowhere); plain HTTP on loopback, else TLS",
+    )
+    parser.add_argument(
+        "--metrics-token-file",
+        type=Path,
+        metavar="FILE",
+        help="the bearer token that /metrics asks for; needed where --metrics-listen is not loopback",
+    )
+    parser.add_argument(
         "--log-level", choices=("debug", "info", "warning"), default="info", help="default: info"
     )
 
@@ -117,6 +128,8 @@ def config_of(options: argparse.Namespace) -> Config:
         node_url=options.node_url,
         requests_per_second=options.requests_per_second,
         return_grace_days=options.return_grace_days,
+        metrics_listen=parse_address(options.metrics_listen) if options.metrics_listen else None,
+        metrics_token_file=options.metrics_token_file.absolute() if options.metrics_token_file else None,
     )
 
 

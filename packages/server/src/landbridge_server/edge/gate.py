@@ -59,15 +59,21 @@ class Gate:
     """One path of the table as an ASGI application."""
 
     def __init__(
-        self, methods: Mapping[str, Endpoint], authenticator: Authenticator, activity: Activity
+        self,
+        methods: Mapping[str, Endpoint],
+        authenticator: Authenticator,
+        activity: Activity,
+        path: str = "",
     ) -> None:
-        """Guard the endpoints of one path; ``activity`` hears whom they refuse."""
+        """Guard the endpoints of one path of the table; ``activity`` hears whom they refuse."""
+        self.path = path
         self.methods = methods
         self.authenticator = authenticator
         self.activity = activity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        scope["landbridge.route"] = self.path
         endpoint = self.methods.get(scope["method"])
         if endpoint is None:
             response = answers.method_not_allowed(scope["method"], list(self.methods))

@@ -5,7 +5,7 @@
    ``scope["landbridge.path"]``. Control characters are refused.
 2. Every answer gets the headers that ARM's answers have, with a fresh request id, and the
    caller's correlation id or a new one.
-3. The request is logged, without its query.
+3. The request is counted, and logged without its query.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from landbridge_server.edge import answers
+from landbridge_server.edge.exposition import RequestTimes
 from landbridge_server.edge.head import Head
 from landbridge_server.edge.log import log_request
 from landbridge_wire.errors import ArmError
@@ -27,6 +28,8 @@ SECURITY = (
 )
 UNCACHED = ((b"cache-control", b"no-cache"), (b"pragma", b"no-cache"), (b"expires", b"-1"))
 USUAL = SECURITY + UNCACHED
+UNKNOWN = "none"
+"""The route of requests that no row of the table has, among the metrics."""
 
 
 def normal_path(path: str) -> str:
@@ -63,9 +66,10 @@ _stamp = _Stamp()
 class Edge:
     """Wraps the router."""
 
-    def __init__(self, router: ASGIApp) -> None:
-        """Take the application that answers."""
+    def __init__(self, router: ASGIApp, times: RequestTimes) -> None:
+        """Take the application that answers; ``times`` hears how long that took."""
         self.router = router
+        self.times = times
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -93,7 +97,9 @@ class Edge:
         else:
             error = ArmError("BadRequest", "The path or the query holds control characters.")
             await answers.arm_error(error)(scope, receive, finish)
-        log_request(scope, status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.times.observe(scope.get("landbridge.route", UNKNOWN), scope["method"], status, seconds)
+        log_request(scope, status, seconds)
 
 
 def _headers(head: Head, own_id: str, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

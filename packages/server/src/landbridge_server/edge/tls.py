@@ -23,6 +23,8 @@ class ServerTls:
         self.authority = authority
         self._loaded = 0.0
         certificate, key, _ = self._files(now)
+        self.file = certificate
+        """Where the certificate is that handshakes show."""
         try:
             self.context: ssl.SSLContext = server_context(certificate, key)
         except (ssl.SSLError, OSError) as error:
@@ -43,5 +45,5 @@ class ServerTls:
         if changed == self._loaded:
             return False
         reload_certificate(self.context, certificate, key)
-        self._loaded = changed
+        self.file, self._loaded = certificate, changed
         return True

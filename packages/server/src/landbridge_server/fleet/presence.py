@@ -123,6 +123,10 @@ class Presence:
         state = self._states.get(machine_key)
         return state.agent_version if state else ""
 
+    def enrolled(self) -> list[str]:
+        """Return the keys of all machines that have a certificate, or were ever heard from."""
+        return list(self._states.keys() | self._expires.keys())
+
     def forget(self, machine_key: str) -> None:
         """Drop a machine that was removed."""
         self._changed.pop(machine_key, None)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from landbridge_server.store import postgresql, revisions, sqlite
 from landbridge_server.store.group_commit import GroupCommit
+from landbridge_server.store.histogram import Histogram
 from landbridge_server.store.inline_commit import InlineCommit
 from landbridge_server.store.postgresql import StoreUnavailable
 from landbridge_server.store.remembered import Generation
@@ -66,6 +68,8 @@ class Database:
             else InlineCommit(self._writer, self.engine, self.writing, self._generation.grow)
         )
         self._poster = ThreadPoolExecutor(max_workers=2, thread_name_prefix="store-poster")
+        self.write_times = Histogram()
+        """How long writes of this process took, those that failed included."""
         self._lost: StoreUnavailable | None = None
         self._closed = threading.Event()
 
@@ -134,10 +138,13 @@ class Database:
         wait for anything, and one that takes longer than some milliseconds is to be run
         ``aside``, on a thread.
         """
+        began = time.perf_counter()
         try:
             return await self._writes.put(work, aside=aside)
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise self._explanation(error) from error
+        finally:
+            self.write_times.observe(time.perf_counter() - began)
 
     async def post(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` beside the writers, in a short transaction of its own, on another thread.
