@@ -30,6 +30,15 @@ def debian(cloud: ControlPlane) -> Iterator[bare_debian.BareDebian]:
         system.stop()
 
 
+TOKEN = """
+. /etc/profile.d/azcmagent.sh
+url="$IDENTITY_ENDPOINT?api-version=2020-06-01&resource=$1"
+key=$(curl -si -H Metadata:true "$url" | grep Www-Authenticate | cut -d = -f 2 | tr -d '[:cntrl:]')
+stat -c "%U %G %a" "$key"
+text=$(cat "$key") && curl -s -H Metadata:true -H "Authorization: Basic $text" "$url"
+"""
+
+
 def install(debian: bare_debian.BareDebian, cloud: ControlPlane, *options: str):
     url = f"{cloud.admin.url}/install_linux_azcmagent.sh"
     return debian.sh(f"curl -fsS --cacert /srv/root.pem {url} | sh -s -- {' '.join(options)}")
@@ -80,6 +89,19 @@ def test_root_writes_what_the_daemon_reads(installed):
     owner = installed.sh("stat -c %U /var/opt/azcmagent/localconfig.json").stdout.strip()
     assert owner == "himds"
     assert installed.run("azcmagent", "check").returncode == 0
+
+
+def test_the_groups_members_get_the_machines_tokens_and_others_do_not(installed, cloud):
+    """As the document of managed identities has it, with a daemon that is not root."""
+    who = "setpriv --reuid nobody --regid nogroup"
+    installed.write("/srv/token.sh", TOKEN)
+    installed.sh("chmod 755 /srv/token.sh")
+    member = installed.sh(f"{who} --groups himds -- sh /srv/token.sh {cloud.admin.url}").stdout
+    assert member.startswith("himds himds 440\n") and '"access_token":"ey' in member
+    other = installed.sh(f"{who} --clear-groups -- sh /srv/token.sh {cloud.admin.url}").stdout
+    assert "Permission denied" in other and "access_token" not in other
+    log = installed.run("cat", "/var/opt/azcmagent/log/himds.log").stdout
+    assert f"Token for '{cloud.admin.url}' given to" in log and "of user 65534" in log
 
 
 def test_the_service_command_restarts_and_tells(installed):
