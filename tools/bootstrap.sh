@@ -142,4 +142,4 @@ if [ ! -x .venv/bin/landbridge ] || [ "$(cat .venv/.landbridge-stamp 2>/dev/null
     echo "$wanted" >.venv/.landbridge-stamp
 fi
 build_proxy
-.venv/bin/python tools/build_agent_packages.py >/dev/null
+.venv/bin/python tools/build_downloads.py >/dev/null

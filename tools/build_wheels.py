@@ -40,7 +40,7 @@ def main() -> int:
     for old in folder.glob("landbridge_*.whl"):
         old.unlink()
     subprocess.run(
-        [sys.executable, ROOT / "tools/build_agent_packages.py"], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, ROOT / "tools/build_downloads.py"], check=True, stdout=subprocess.DEVNULL
     )
     wheels = {package: build(package, folder) for package in BUILT}
     lines = [

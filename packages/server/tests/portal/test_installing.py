@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from landbridge_server.portal.installing import AgentPackages
+from landbridge_server.portal.downloads import Downloads
 from landbridge_server.testing import ControlPlane
 
 
@@ -24,7 +24,7 @@ def packages(tmp_path):
 
 @pytest.fixture
 async def cloud(tmp_path, packages, monkeypatch):
-    monkeypatch.setattr(AgentPackages.__init__, "__defaults__", (packages,))
+    monkeypatch.setattr(Downloads.__init__, "__defaults__", (packages,))
     async with ControlPlane(tmp_path / "data") as cloud:
         yield cloud
 
@@ -57,8 +57,23 @@ async def test_the_script_knows_this_cloud_and_is_shell(cloud):
 
 
 async def test_without_packages_the_operator_is_told_what_to_build(cloud, tmp_path):
-    cloud.plane.portal.packages = AgentPackages(tmp_path / "nothing")
+    cloud.plane.portal.downloads = Downloads(tmp_path / "nothing")
     cloud.plane.portal.install_text = None
     answer = await cloud.client.get("/install_linux_azcmagent.sh")
     assert answer.status_code == 404
-    assert "tools/build_agent_packages.py" in answer.json()["error"]["message"]
+    assert "tools/build_downloads.py" in answer.json()["error"]["message"]
+
+
+async def test_az_finds_the_extension_where_the_metadata_says(cloud, packages):
+    (packages / "ssh-2.0.100-py3-none-any.whl").write_bytes(b"extension")
+    cloud.plane.portal.downloads = Downloads(packages)
+    metadata = (await cloud.client.get("/metadata/endpoints?api-version=2022-09-01")).json()
+    mirror = metadata["azmirrorStorageAccountResourceId"]
+    index = (await cloud.client.get(f"{mirror}/extensions/index.json")).json()
+    row = index["extensions"]["ssh"][0]
+    answer = await cloud.client.get(row["downloadUrl"])
+    assert hashlib.sha256(answer.content).hexdigest() == row["sha256Digest"]
+    assert row["downloadUrl"].endswith(row["filename"])
+    tree = (await cloud.client.get(f"{mirror}/extensions/extensionCommandTree.json")).json()
+    assert tree["ssh"]["arc"] == "ssh"
+    assert (await cloud.client.get(f"{mirror}/extensions/other.whl")).status_code == 404

@@ -10,6 +10,8 @@ from landbridge_server.arm import api_version
 from landbridge_server.config import Endpoints
 
 NEW_SHAPE = "2018-05-01"
+MIRROR = "/mirror"
+"""Below it az finds the extensions of this cloud, because the metadata names it."""
 AZURE_STACK = "1.0"
 """The version by which Azure Stack's page has people look at this document."""
 
@@ -49,6 +51,7 @@ def current(endpoints: Endpoints, identity_provider: str, tenant: str, domain: s
         "graphAudience": endpoints.graph + "/",
         "microsoftGraphResourceId": endpoints.graph + "/",
         "vmImageAliasDoc": endpoints.resource_manager + "/aliases.json",
+        "azmirrorStorageAccountResourceId": endpoints.resource_manager + MIRROR,
         "suffixes": {"storage": host, "keyVaultDns": f"vault.{host}", "acrLoginServer": f"azurecr.{host}"},
     }
 

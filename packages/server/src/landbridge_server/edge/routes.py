@@ -16,6 +16,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from landbridge_server.arm.activity import Activity
+from landbridge_server.arm.cloud_metadata import MIRROR
 from landbridge_server.arm.http import ArmHttp, CloudMetadataHttp
 from landbridge_server.config import Endpoints
 from landbridge_server.edge import answers
@@ -52,6 +53,7 @@ class Parts(Protocol):
 def table(parts: Parts) -> Table:
     """Return the whole table."""
     arm = Bearer(parts.endpoints.audiences)
+    extensions = Public("az installs extensions without a token")
     machine = Bearer(frozenset({agent_api.AUDIENCE}), machines_only=True)
     resources = {
         method: Endpoint(parts.arm.handle, arm, notes=True)
@@ -102,6 +104,11 @@ def table(parts: Parts) -> Table:
         "/agent/{name}": {
             "GET": Endpoint(parts.portal.agent_package, Public("machines install before they sign in"))
         },
+        f"{MIRROR}/extensions/index.json": {"GET": Endpoint(parts.portal.extension_index, extensions)},
+        f"{MIRROR}/extensions/extensioncommandtree.json": {
+            "GET": Endpoint(parts.portal.extension_tree, extensions)
+        },
+        MIRROR + "/extensions/{name}": {"GET": Endpoint(parts.portal.extension, extensions)},
         "/aliases.json": {
             "GET": Endpoint(parts.portal.image_aliases, Public("az reads image aliases without a token"))
         },
@@ -159,6 +166,7 @@ class _NothingHere:
             {"GET": Endpoint(parts.portal.start, Public("the next steps"))},
             parts.authenticator,
             parts.activity,
+            "/",
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,7 +182,8 @@ class _Routing:
 
     def __init__(self, parts: Parts) -> None:
         rows = {
-            path: Gate(methods, parts.authenticator, parts.activity) for path, methods in table(parts).items()
+            path: Gate(methods, parts.authenticator, parts.activity, path)
+            for path, methods in table(parts).items()
         }
         self.prefixes = {
             path.removesuffix(REST)[1:]: gate for path, gate in rows.items() if path.endswith(REST)

@@ -6,6 +6,7 @@ certificate, which everybody must be able to read before they can trust anything
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -14,9 +15,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from landbridge_server.arm.cloud_metadata import MIRROR
 from landbridge_server.config import Config
 from landbridge_server.portal import image_aliases, installing
-from landbridge_server.portal.installing import AgentPackages
+from landbridge_server.portal.downloads import COMMAND_TREE, Download, Downloads, extension_index
 from landbridge_server.portal.trust_scripts import TrustScripts, fingerprint
 from landbridge_server.store import settings
 from landbridge_server.store.database import Database
@@ -25,8 +27,9 @@ from landbridge_wire.errors import ArmError
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 _NO_PACKAGES = (
     "This control plane was started without the agent's packages. Its operator builds them with "
-    "'tools/build_agent_packages.py' and starts it again."
+    "'tools/build_downloads.py' and starts it again."
 )
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -37,6 +40,13 @@ def _page(text: str) -> Response:
 def _download(content: str | bytes, name: str, media_type: str) -> Response:
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type=media_type, headers=headers)
+
+
+def _one_of(files: Sequence[Download], name: str) -> Response:
+    for one in files:
+        if one.name == name:
+            return _download(one.content, one.name, "application/octet-stream")
+    raise ArmError("NotFound", "There is no such file here; the list beside it says what there is.")
 
 
 class PortalHttp:
@@ -54,9 +64,9 @@ class PortalHttp:
         )
         self.start_page = templates.get_template("start.html")
         self.trusting = TrustScripts(templates, config, root)
-        self.packages = AgentPackages()
+        self.downloads = Downloads()
         root_pem = root.public_bytes(serialization.Encoding.PEM).decode()
-        self.install_text = installing.script(templates, config, root_pem, self.packages)
+        self.install_text = installing.script(templates, config, root_pem, self.downloads)
 
     async def start(self, request: Request) -> Response:
         """Show what this is and how to go on."""
@@ -89,14 +99,24 @@ class PortalHttp:
 
     async def agent_packages(self, request: Request) -> Response:
         """List the packages of the agent with their digests."""
-        return JSONResponse(self.packages.to_json(self.endpoints.resource_manager))
+        return JSONResponse(installing.listing(self.downloads, self.endpoints.resource_manager))
 
     async def agent_package(self, request: Request) -> Response:
         """Hand out one of them."""
-        found = self.packages.by_name.get(request.path_params["name"])
-        if found is None:
-            raise ArmError("NotFound", "There is no such package; /agent/packages.json lists what there is.")
-        return _download(found.content, found.name, "application/octet-stream")
+        return _one_of(self.downloads.agents, request.path_params["name"])
+
+    async def extension_index(self, request: Request) -> Response:
+        """List the extensions of az that this cloud has."""
+        return JSONResponse(extension_index(self.downloads, self.endpoints.resource_manager + MIRROR))
+
+    async def extension_tree(self, request: Request) -> Response:
+        """Say which extension has which command."""
+        return JSONResponse(COMMAND_TREE)
+
+    async def extension(self, request: Request) -> Response:
+        """Hand out the wheel of an extension."""
+        found = self.downloads.extension
+        return _one_of([found] if found else [], request.path_params["name"])
 
     async def image_aliases(self, request: Request) -> Response:
         """Hand out the document of VM image aliases."""

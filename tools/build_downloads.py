@@ -1,9 +1,9 @@
-"""Build what the control plane hands out to machines: the agent's wheel and its .deb.
+"""Build what the control plane hands out: the agent's wheel and .deb, and the extension of az.
 
-    .venv/bin/python tools/build_agent_packages.py [FOLDER]
+    .venv/bin/python tools/build_downloads.py [FOLDER]
 
-Both are made from packages/agent and packages/wire as they are. The folder defaults to the one
-that the control plane serves; what is there already and up to date is left alone.
+They are made from packages/agent, packages/client and packages/wire as they are. The folder
+defaults to the one that the control plane serves; what is up to date there is left alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 AGENT = ROOT / "packages/agent"
+EXTENSION = ROOT / "packages/client/az"
+CLIENT = ROOT / "packages/client/src/landbridge_client"
 PACKAGES = (AGENT / "src/landbridge_agent", ROOT / "packages/wire/src/landbridge_wire")
-SERVED = ROOT / "packages/server/src/landbridge_server/portal/agent_packages"
+SERVED = ROOT / "packages/server/src/landbridge_server/portal/downloads"
 STAMP = ".made-from"
 
 PROGRAM = """#!/usr/bin/python3 -I
@@ -50,18 +52,20 @@ def version() -> str:
 def inputs() -> str:
     """Return a digest of all that the packages are made from."""
     digest = hashlib.sha256()
-    files = [path for folder in (*PACKAGES, AGENT / "packaging") for path in sorted(folder.rglob("*"))]
-    for path in [*files, AGENT / "pyproject.toml", AGENT / "hatch_build.py", Path(__file__)]:
+    folders = (*PACKAGES, AGENT / "packaging", EXTENSION, CLIENT)
+    files = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    others = [AGENT / "pyproject.toml", AGENT / "hatch_build.py", ROOT / "tools/build_sshproxy.py"]
+    for path in [*files, *others, Path(__file__)]:
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def build_wheel(target: Path) -> None:
-    """Build the wheel into a folder."""
+def build_wheel(package: Path, target: Path) -> None:
+    """Build the wheel of a package into a folder."""
     script = "import sys, hatchling.build; hatchling.build.build_wheel(sys.argv[1])"
     command = [sys.executable, "-c", script, str(target)]
-    subprocess.run(command, cwd=AGENT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=package, check=True, stdout=subprocess.DEVNULL)
 
 
 def build_deb(target: Path) -> None:
@@ -112,7 +116,8 @@ def main() -> int:
     if not stamp.is_file() or stamp.read_text() != made_from:
         for old in (*target.glob("*.whl"), *target.glob("*.deb")):
             old.unlink()
-        build_wheel(target)
+        build_wheel(AGENT, target)
+        build_wheel(EXTENSION, target)
         if shutil.which("dpkg-deb"):
             build_deb(target)
         stamp.write_text(made_from)
