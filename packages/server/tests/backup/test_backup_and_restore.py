@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import postgresql_server
-from landbridge_server.backup import archive, making
+from landbridge_server.backup import archive, folder, making
 from landbridge_server.backup.errors import BackupError, Damaged
 from landbridge_server.backup.making import make
 from landbridge_server.backup.restoring import restore
@@ -108,7 +108,7 @@ async def test_every_file_of_a_cloud_is_kept_with_its_permissions(own, whole, tm
     data = tmp_path / "restored"
     restore(whole, data, "", None, clock, quiet)
     source = own.config.data
-    left_out = {"landbridge.db", "landbridge.db-wal", "landbridge.db-shm", "lock"}
+    left_out = {"landbridge.db", "landbridge.db-wal", "landbridge.db-shm", *folder.LEFT_OUT}
     names = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()} - left_out
     assert {"admin.json", "ca/root.pem", "ca/root.key", "keys/relay.key"} <= names
     for name in names:

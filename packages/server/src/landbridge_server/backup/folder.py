@@ -16,6 +16,9 @@ FOLDERS = ("ca", "keys", "tls")
 FILES = ("admin.json", "up.json")
 """Taken where they are: the administrator's credentials, and how it was started."""
 
+LEFT_OUT = ("lock", "activity-head.json")
+"""Left where they are: the process's lock, and the log's end, which may be newer than the rows."""
+
 DATABASE = "landbridge.db"
 PREFIX = "files/"
 PUBLIC = (".pem", ".cer", ".der", ".crl")

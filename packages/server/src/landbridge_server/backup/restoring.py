@@ -25,9 +25,18 @@ from landbridge_server.store import machines, postgresql, revisions, rows
 from landbridge_server.store.database import Connection
 from landbridge_server.store.snapshots import filling
 
+Settled = Callable[[Connection, Path, About], None]
+"""Hears, within the transaction, of the rows and the files of the restored cloud."""
+
 
 def restore(
-    source: Path, data: Path, url: str, passphrase: bytes | None, clock: Callable[[], float], told: Told
+    source: Path,
+    data: Path,
+    url: str,
+    passphrase: bytes | None,
+    clock: Callable[[], float],
+    told: Told,
+    settled: Settled = lambda _connection, _files, _about: None,
 ) -> About:
     """Restore a backup into the empty folder ``data`` and, if ``url`` is given, that empty database.
 
@@ -53,6 +62,7 @@ def restore(
                         )
                     _fill(connection, file, passphrase, about, staging, _Progress(manifest.rows, told))
                     _settle(connection, staging, about, clock())
+                    settled(connection, staging, about)
     except OSError as error:
         raise BackupError(f"{error.filename or source}: {error.strerror or error}.") from error
     return about

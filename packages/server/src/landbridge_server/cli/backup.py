@@ -7,15 +7,19 @@ your cloud. It is readable for its owner only; seal it with --passphrase-file be
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
+from landbridge_server.backup.archive import About
 from landbridge_server.backup.errors import BackupError
 from landbridge_server.backup.making import make
 from landbridge_server.cli.arguments import CommandError, add_data, add_store, store_url
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.cli.passphrase import add_passphrase, passphrase_of
 from landbridge_server.cli.progress import Progress
-from landbridge_server.store.database import StoreUnavailable
+from landbridge_server.store import revisions
+from landbridge_server.store.database import Database, StoreUnavailable
 
 EXAMPLES = """examples:
   landbridge backup landbridge.backup
@@ -52,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
         )
     except (BackupError, StoreUnavailable) as error:
         raise CommandError(str(error)) from error
+    _note(url or f"sqlite:///{path}", options, about)
     size = options.file.stat().st_size / 1e6
     print(f"{options.file}: the cloud {about.cloud} as of {about.takenAt}, {size:.1f} MB.")
     if passphrase is None:
@@ -59,3 +64,19 @@ def run(options: argparse.Namespace) -> int:
             "It holds the cloud's private keys, and nothing seals it: keep it as you would keep a root key."
         )
     return 0
+
+
+def _note(url: str, options: argparse.Namespace, about: About) -> None:
+    """Note in the activity log that the keys were copied. The backup is there, whatever comes of this."""
+    if not revisions.is_newest(about.schema):
+        return  # an older control plane serves it, whose log this program does not write
+    sealed = {"sealed": "yes" if options.passphrase_file else "no"}
+    try:
+        db = Database(url)
+        try:
+            with db.writing() as connection:
+                noted(connection, options, "backups/create", options.file.name, about.cloud, sealed)
+        finally:
+            db.close()
+    except (StoreUnavailable, CommandError) as error:
+        print(f"landbridge: the backup is not in the activity log: {error}", file=sys.stderr)

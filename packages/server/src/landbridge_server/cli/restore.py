@@ -13,13 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+from landbridge_server.backup.archive import About
 from landbridge_server.backup.errors import BackupError
 from landbridge_server.backup.restoring import restore
 from landbridge_server.cli import started
 from landbridge_server.cli.arguments import CommandError, add_store, store_url
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.cli.passphrase import add_passphrase, passphrase_of
 from landbridge_server.cli.progress import Progress
-from landbridge_server.store.database import StoreUnavailable
+from landbridge_server.store.database import Connection, StoreUnavailable
 
 EXAMPLES = """examples:
   landbridge restore landbridge.backup --data /var/lib/landbridge
@@ -57,12 +59,18 @@ def run(options: argparse.Namespace) -> int:
             passphrase,
             time.time,  # noqa: TID251 - for a main()
             progress,
+            _note,
         )
     except (BackupError, StoreUnavailable) as error:
         raise CommandError(str(error)) from error
     print(f"{options.data}: the cloud {about.cloud} as of {about.takenAt}.")
     print(f"Start it as before: {started.command(options.data)}")
     return 0
+
+
+def _note(connection: Connection, files: Path, about: About) -> None:
+    where = argparse.Namespace(data=files)
+    noted(connection, where, "backups/restore", about.takenAt, about.cloud)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -45,6 +45,11 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def is_newest(revision: str) -> bool:
+    """Say whether a revision is what this program works with."""
+    return revision == ScriptDirectory.from_config(_config()).get_current_head()
+
+
 def is_known(revision: str) -> bool:
     """Say whether this program can make the tables of a revision, and bring them forward."""
     return revision in {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}
