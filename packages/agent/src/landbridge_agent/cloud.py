@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from pathlib import Path
 from typing import NamedTuple
@@ -79,7 +80,15 @@ def client_for(cloud: Cloud, proxy: Proxy) -> Client:
     Raises:
         AgentError: AZCM0026, the file cannot be used.
     """
-    return Client(Dialer(trusted(cloud.ca_file), proxy), f"azcmagent/{AGENT_VERSION}")
+    client = Client(Dialer(trusted(cloud.ca_file), proxy), f"azcmagent/{AGENT_VERSION}")
+    client.know(_services(cloud.endpoint, cloud.endpoint))
+    return client
+
+
+def _services(resource_manager: str, login: str) -> dict[str, list[str]]:
+    """Return the names of this cloud for the words that ``proxy.bypass`` takes."""
+    manager, signing_in = (str(split_https(url).hostname) for url in (resource_manager, login))
+    return {"arm": [manager], "arc": [manager], "aad": [signing_in]}
 
 
 def trusted(ca_file: str) -> ssl.SSLContext:
@@ -127,6 +136,9 @@ async def metadata(client: Requests, cloud: Cloud) -> Metadata:
             "Check --cloud: it must be the URL of the resource manager.",
         )
     login = str(authentication.get("loginEndpoint", "")).rstrip("/")
+    if isinstance(client, Client):
+        with contextlib.suppress(ValueError):  # names that are none are refused where they are dialled
+            client.know(_services(cloud.endpoint, login))
     return Metadata(
         name=str(body.get("name", "")),
         resource_manager=(answer.text("resourceManager") or cloud.endpoint).rstrip("/"),

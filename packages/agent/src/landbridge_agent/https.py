@@ -102,6 +102,11 @@ class Client:
     def __init__(self, dialer: Dialer, agent: str) -> None:
         self._dialer = dialer
         self._agent = agent
+        self._proxy = dialer.proxy
+
+    def know(self, hosts: Mapping[str, Sequence[str]]) -> None:
+        """Have the words for services in the proxy's bypass list (``arm``, ``aad``) mean these names."""
+        self._dialer.proxy = self._proxy.expanded(hosts)
 
     async def request(
         self,

@@ -1,0 +1,115 @@
+"""Whatever bytes come in, the local server answers in its own words and never with a defect."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landbridge_agent.daemon.challenge import Challenges
+from landbridge_agent.daemon.local_http import Reply, encode, read_request
+from landbridge_agent.daemon.log import Log
+from landbridge_agent.daemon.metadata_service import MetadataService
+from landbridge_agent.machine import AgentConfig
+
+PEER, LOCAL = ("127.0.0.1", 50000), ("127.0.0.1", 40342)
+CONFIG = AgentConfig(*AgentConfig._fields)
+
+
+class World:
+    """A connected machine without a cloud."""
+
+    def machine(self):
+        return CONFIG
+
+    def tokens(self):
+        return None
+
+    async def tags(self):
+        return {"a": "b"}
+
+    def status(self):
+        return {"status": "Connected"}
+
+    def system(self):
+        return "Debian"
+
+
+@pytest.fixture
+def service(tmp_path):
+    log = Log(tmp_path / "himds.log", io.StringIO(), lambda: 0.0)
+    return MetadataService(World(), Challenges(tmp_path, None), log, lambda: 0.0)
+
+
+@given(st.binary(max_size=300))
+def test_any_head_is_read_or_refused(data):
+    try:
+        request = read_request(data, PEER, LOCAL)
+    except ValueError:
+        return
+    assert request.path.startswith("/") or request.path == ""
+
+
+@given(st.text(max_size=80), st.text(max_size=40), st.sampled_from(["GET", "PUT", "get", "G ET", ""]))
+def test_any_target_is_read_or_refused(path, query, method):
+    try:
+        request = read_request(f"{method} /{path}?{query} HTTP/1.1\r\n\r\n".encode(), PEER, LOCAL)
+    except ValueError:
+        return
+    assert request.method == method
+
+
+WORDS = st.text("".join(chr(code) for code in range(256) if code not in (10, 13)), max_size=30)
+PATHS = st.sampled_from(
+    ["/metadata/instance", "/metadata/identity/oauth2/token", "/agentstatus", "/metadata/instance/compute"]
+)
+
+
+@given(
+    PATHS,
+    st.dictionaries(
+        st.sampled_from(["api-version", "resource", "format", "client_id", "msi_res_id", "bypass_cache"]),
+        st.sampled_from(["2020-06-01", "json", "text", "https://x/", "true", "clientId", "", "\x00", "é"])
+        | WORDS,
+    ),
+    st.dictionaries(
+        st.sampled_from(["Metadata", "Host", "Authorization", "Client-Id", "X-Forwarded-For"]),
+        st.sampled_from(["true", "localhost", "localhost:40342", "Basic x", "Basic", "[::1]:40342"]) | WORDS,
+    ),
+)
+async def test_no_request_meets_a_defect_or_gets_a_token_unproven(tmp_path_factory, path, query, headers):
+    from urllib.parse import urlencode
+
+    folder = tmp_path_factory.mktemp("tokens")
+    log = Log(folder / "himds.log", io.StringIO(), lambda: 0.0)
+    challenges = Challenges(folder, None)
+    service = MetadataService(World(), challenges, log, lambda: 0.0)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"GET {path}?{urlencode(query)} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
+    try:
+        request = read_request(head, PEER, LOCAL)
+    except ValueError:
+        return
+    reply = await service.answer(request)
+    challenges.clear()
+    assert reply.status in (200, 400, 401, 404, 405)
+    assert "access_token" not in str(reply.body)
+    if reply.status == 200 and path != "/agentstatus":
+        assert headers.get("Metadata", "").strip().lower() == "true"
+    encode(reply)
+
+
+async def test_an_answer_is_json_unless_it_is_plain(service):
+    head = b"GET /agentstatus HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    reply = await service.answer(read_request(head, PEER, LOCAL))
+    top, _, body = encode(reply).partition(b"\r\n\r\n")
+    assert json.loads(body) == {"status": "Connected"}
+    assert b"Connection: close" in top and b"Cache-Control: no-store" in top
+    assert encode(Reply(200, "x", plain=True)).endswith(b"\r\n\r\nx")
+
+
+def test_a_header_of_an_answer_cannot_end_its_line():
+    assert b"\r\nX-B" not in encode(Reply(200, {}, (("X-A", "1\r\nX-B: 2"),)))
