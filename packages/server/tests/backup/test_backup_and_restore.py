@@ -17,16 +17,16 @@ from landbridge_server.backup.errors import BackupError, Damaged
 from landbridge_server.backup.making import make
 from landbridge_server.backup.restoring import restore
 from landbridge_server.ca.ownership import ForeignCloud
-from landbridge_server.store import rows, settings
-from landbridge_server.store.database import Database, StoreUnavailable
-from landbridge_server.store.snapshots import snapshot
+from landbridge_server.store import revisions, rows
+from landbridge_server.store.database import StoreUnavailable
+from landbridge_server.store.snapshots import filling, snapshot
 from landbridge_server.testing import ControlPlane
 
 PASSPHRASE = b"correct horse battery"
 NOW = 1_800_000_100.0
 
 
-def quiet(done, total):
+def quiet(what, done, total):
     """A progress that nobody hears."""
 
 
@@ -277,27 +277,27 @@ async def test_what_a_killed_restore_left_is_removed_by_the_next(whole, tmp_path
     assert not left.exists()
 
 
-def test_a_database_of_before_is_brought_forward(tmp_path):
-    """Rows of the first schema go into tables of the first schema, which the migrations change."""
-    from landbridge_server.store import revisions
-    from landbridge_server.store.snapshots import filling
-
-    old, new = f"sqlite:///{tmp_path / 'old.db'}", f"sqlite:///{tmp_path / 'new.db'}"
-    with filling(old) as connection:
-        revisions.upgrade(connection, "0001")
-        settings.put(connection, "name", "value")
-    with snapshot(old) as source, filling(new) as target:
-        assert revisions.current(source) == "0001"
-        revisions.upgrade(target, "0001")
-        tables = rows.reflected(target)
-        rows.empty(target, tables)
-        for piece in rows.dump(source):
-            rows.load(target, tables[piece.table], piece.lines)
-        revisions.upgrade(target)
-    db = Database(new)
-    db.migrate()
-    assert db.read(lambda connection: settings.get(connection, "name")) == "value"
-    db.close()
+async def test_a_backup_of_an_older_schema_is_brought_forward(own, tmp_path):
+    """What an older control plane serves is kept as it is, and restored by this one."""
+    old, source = tmp_path / "older", own.config.data
+    for name in ("ca", "keys", "tls"):
+        shutil.copytree(source / name, old / name)
+    url = f"sqlite:///{old / 'landbridge.db'}"
+    with snapshot(own.config.database_url) as now, filling(url) as before:
+        revisions.upgrade(before, "0003")
+        tables = rows.reflected(before)
+        rows.empty(before, tables)
+        for name in ("settings", "tenants"):  # these have not changed since
+            for piece in rows.dump(now):
+                if piece.table == name:
+                    rows.load(before, tables[name], piece.lines)
+    make(old, url, tmp_path / "old.backup", None, clock, quiet)
+    about = restore(tmp_path / "old.backup", tmp_path / "new", "", None, clock, quiet)
+    assert about.schema == "0003"
+    async with ControlPlane(tmp_path / "new") as again:
+        assert again.plane.tenant.tenant_id == own.admin["tenantId"]
+        with again.plane.db.reading() as connection:
+            assert revisions.is_newest(revisions.current(connection) or "")
 
 
 def test_a_database_that_cannot_be_reached_is_said(tmp_path):

@@ -26,7 +26,7 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 
 
-def quiet(done, total):
+def quiet(what, done, total):
     """A progress that nobody hears."""
 
 

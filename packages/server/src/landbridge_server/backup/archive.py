@@ -14,7 +14,7 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
@@ -148,15 +148,19 @@ def _members(packed: gzip.GzipFile) -> Iterator[Entry]:
             yield Entry(info.name, content)
 
 
-def verified(file: BinaryIO, passphrase: bytes | None) -> tuple[About, Manifest]:
+def verified(
+    file: BinaryIO, passphrase: bytes | None, told: Callable[[int], None] = lambda _rows: None
+) -> tuple[About, Manifest]:
     """Read a backup from its beginning to its end, and return what it says of itself.
+
+    ``told`` hears how many rows were read.
 
     Raises:
         Damaged: a member is missing, too many or not as the manifest has it.
         BackupError: a passphrase is missing, or a newer version of the program made it.
     """
     found: dict[str, Member] = {}
-    about, manifest = None, None
+    about, manifest, rows = None, None, 0
     for name, content in entries(file, passphrase):
         if manifest or (about is None) != (name == ABOUT):
             raise Damaged(f"'{name}' is not where it belongs: the file is no backup of Landbridge.")
@@ -168,6 +172,9 @@ def verified(file: BinaryIO, passphrase: bytes | None) -> tuple[About, Manifest]
         if name in found:
             raise Damaged(f"'{name}' is there twice: the file is damaged.")
         found[name] = Member(len(content), hashlib.sha256(content).hexdigest())
+        if name.startswith("rows/"):
+            rows += content.count(b"\n") - 1  # the first line is a heading
+            told(rows)
     if about is None or manifest is None:
         raise Damaged("The file has no manifest: its end is missing. Take another copy of the backup.")
     if found != manifest.members:

@@ -24,8 +24,8 @@ from landbridge_server.store import postgresql, revisions, rows, settings, tenan
 from landbridge_server.store.database import Connection
 from landbridge_server.store.snapshots import snapshot
 
-Told = Callable[[int, int], None]
-"""Hears how many rows are done, of how many; 0 while that is not known."""
+Told = Callable[[str, int, int], None]
+"""Hears what is done with rows, with how many, and of how many; 0 while that is not known."""
 
 ATTEMPTS = 5
 
@@ -129,5 +129,5 @@ def _add_all(
         table = piece.table
         writer.add(f"rows/{table}/{number:06}.jsonl", piece.lines, about.taken)
         done += piece.rows
-        told(done, 0)
+        told("kept", done, 0)
     writer.finish(done, about.taken)

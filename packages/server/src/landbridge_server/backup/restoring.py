@@ -47,7 +47,7 @@ def restore(
     _refuse_if_used(data)
     try:
         with source.open("rb") as file:
-            about, manifest = archive.verified(file, passphrase)
+            about, manifest = archive.verified(file, passphrase, lambda rows: told("checked", rows, 0))
             if not revisions.is_known(about.schema):
                 raise BackupError(
                     f"The backup was made by a newer version of Landbridge ({about.program}, "
@@ -74,7 +74,7 @@ class _Progress:
 
     def add(self, count: int) -> None:
         self.done += count
-        self.told(self.done, self.total)
+        self.told("restored", self.done, self.total)
 
 
 def _refuse_if_used(data: Path) -> None:

@@ -17,7 +17,7 @@ from landbridge_server.backup.making import make
 from landbridge_server.cli.arguments import CommandError, add_data, add_store, store_url
 from landbridge_server.cli.operator_notes import noted
 from landbridge_server.cli.passphrase import add_passphrase, passphrase_of
-from landbridge_server.cli.progress import Progress
+from landbridge_server.cli.progress import Progress, tidy_when_terminated
 from landbridge_server.store import revisions
 from landbridge_server.store.database import Database, StoreUnavailable
 
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     path = options.data / "landbridge.db"
     if not url and not path.exists():
         raise CommandError(f"There is no control plane in {options.data}. Is --data right?")
-    progress = Progress("backup", time.monotonic)
+    progress = Progress(time.monotonic)
+    tidy_when_terminated()
     try:
         about = make(
             options.data,

@@ -1,7 +1,8 @@
-"""Says how far a long command is: one line every two seconds, on standard error."""
+"""How long commands go on: what they say meanwhile, and how they end when they are told to."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -9,24 +10,27 @@ SECONDS = 2.0
 
 
 class Progress:
-    """Hears of rows; says nothing of what is done within two seconds."""
+    """Hears of rows; prints a line every two seconds, on standard error, and none for what is quicker."""
 
-    def __init__(self, what: str, monotonic: Callable[[], float]) -> None:
-        """Begin now; ``what`` names what is done, such as ``backup``."""
-        self._what = what
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        """Begin now."""
         self._monotonic = monotonic
         self._began = self._said = monotonic()
 
-    def __call__(self, done: int, total: int) -> None:
-        """Take how many rows are done, of how many (0: nobody knows)."""
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Take what is done with rows, with how many, and of how many (0: nobody knows)."""
         now = self._monotonic()
         if now - self._said < SECONDS:
             return
         self._said = now
         rows = f"{done:,} of {total:,} rows" if total else f"{done:,} rows"
-        print(f"{self._what}: {rows} after {now - self._began:.0f} s", file=sys.stderr, flush=True)
+        print(f"{what} {rows} after {now - self._began:.0f} s", file=sys.stderr, flush=True)
 
-    @property
-    def seconds(self) -> float:
-        """How long it has taken until now."""
-        return self._monotonic() - self._began
+
+def tidy_when_terminated() -> None:
+    """Have SIGTERM end this process as an error does: what was begun is tidied up."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(128 + signal.SIGTERM)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from landbridge_server.cli import started
 from landbridge_server.cli.arguments import CommandError, add_store, store_url
 from landbridge_server.cli.operator_notes import noted
 from landbridge_server.cli.passphrase import add_passphrase, passphrase_of
-from landbridge_server.cli.progress import Progress
+from landbridge_server.cli.progress import Progress, tidy_when_terminated
 from landbridge_server.store.database import Connection, StoreUnavailable
 
 EXAMPLES = """examples:
@@ -47,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Restore, and say what it was and how it is started."""
     url, passphrase = store_url(options), passphrase_of(options)
-    progress = Progress("restore", time.monotonic)
+    progress = Progress(time.monotonic)
     # Everything that is made is for the owner only; a polite end tidies up as an error does.
     os.umask(0o077)
-    signal.signal(signal.SIGTERM, _interrupt)
+    tidy_when_terminated()
     try:
         about = restore(
             options.file,
@@ -71,7 +69,3 @@ def run(options: argparse.Namespace) -> int:
 def _note(connection: Connection, files: Path, about: About) -> None:
     where = argparse.Namespace(data=files)
     noted(connection, where, "backups/restore", about.takenAt, about.cloud)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    sys.exit(128 + signal.SIGTERM)

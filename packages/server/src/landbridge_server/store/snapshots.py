@@ -77,6 +77,7 @@ def _disposed(engine: Engine, url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
         found: StoreUnavailable | None = explained(error, url)
-        raise found or error from error
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise found or StoreUnavailable(f"The database cannot be used: {reason}.") from error
     finally:
         engine.dispose()
