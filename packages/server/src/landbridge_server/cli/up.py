@@ -24,7 +24,7 @@ from landbridge_server.cli.arguments import CommandError, add_data, add_store, s
 from landbridge_server.cli.folder_lock import alone
 from landbridge_server.cli.memory import keep_freed
 from landbridge_server.config import Address, Config, ConfigError, parse_address
-from landbridge_server.edge.log import configure
+from landbridge_server.edge.log import FORMATS, JSON, configure
 from landbridge_server.store import postgresql
 from landbridge_server.store.database import StoreUnavailable
 
@@ -103,6 +103,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning"), default="info", help="default: info"
     )
+    parser.add_argument(
+        "--log-format", choices=FORMATS, default=JSON, help="of the log on standard error (default: json)"
+    )
 
 
 def config_of(options: argparse.Namespace) -> Config:
@@ -154,7 +157,7 @@ def run(options: argparse.Namespace) -> int:
     config = config_of(options)
     # Everything that is written from here on is for the owner only, unless it says otherwise.
     os.umask(0o077)
-    configure(options.log_level)
+    configure(options.log_level, options.log_format)
     try:
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         keep_freed()

@@ -148,6 +148,7 @@ class Gate:
             caller = self._caller(request, bearer)
         request.state.caller = caller
         request.scope["landbridge.caller"] = caller.object_id
+        request.scope["landbridge.principal"] = caller.label
         with access.Deciding() as decisions:
             response = await endpoint.handler(request)
         if not decisions.made:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from landbridge_server.edge import answers
 from landbridge_server.edge.exposition import RequestTimes
 from landbridge_server.edge.head import Head
-from landbridge_server.edge.log import log_request
+from landbridge_server.edge.log import answering, log_request
 from landbridge_wire.errors import ArmError
 
 SECURITY = (
@@ -82,6 +82,8 @@ class Edge:
         scope["landbridge.path"] = path
         scope["landbridge.request_id"] = own_id
         scope["landbridge.head"] = head
+        scope["landbridge.correlation_id"] = _correlation_id(head, own_id)
+        answering.set(scope)
         scope["path"] = path.lower()
         status = 500
 
@@ -89,7 +91,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] += _headers(head, own_id, message["headers"])
+                message["headers"] += _headers(head, own_id, scope, message["headers"])
             await send(message)
 
         if path.isprintable() and b"%00" not in scope["query_string"]:
@@ -102,14 +104,19 @@ class Edge:
         log_request(scope, status, seconds)
 
 
-def _headers(head: Head, own_id: str, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _correlation_id(head: Head, own_id: str) -> str:
+    """Return what the caller calls the whole of which this request is a part, if it can be an id."""
+    given = head.get("x-ms-correlation-request-id", "")[:128]
+    return given if given and given.isprintable() else own_id
+
+
+def _headers(
+    head: Head, own_id: str, scope: Scope, given: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
     """Return what every answer has; none of it is something that a handler sets, but caching."""
-    correlation = head.get("x-ms-correlation-request-id", "")[:128]
-    if not correlation or not correlation.isprintable():
-        correlation = own_id
     found = [
         (b"x-ms-request-id", own_id.encode()),
-        (b"x-ms-correlation-request-id", correlation.encode("latin-1")),
+        (b"x-ms-correlation-request-id", scope["landbridge.correlation_id"].encode("latin-1")),
         (b"x-ms-routing-request-id", (_stamp.now() + own_id).encode()),
         *USUAL,
     ]
