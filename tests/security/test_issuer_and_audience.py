@@ -26,7 +26,7 @@ class Forge:
 
     def __init__(self, cloud, sign):
         self.cloud, self.sign = cloud, sign
-        self.keys = cloud.plane.plane.identity._service.keys
+        self.keys = cloud.plane.plane.identity.service.keys
         self.public = next(iter(self.keys._keys.values()))
 
     def claims(self, audience, **changes):
@@ -95,7 +95,7 @@ async def test_the_table_has_every_kind_of_protected_route(cloud):
 
 
 async def test_a_token_like_those_of_this_test_is_accepted_when_nothing_is_wrong_with_it(cloud, forge):
-    issuer = forge.cloud.plane.plane.identity._service
+    issuer = forge.cloud.plane.plane.identity.service
     with cloud.plane.plane.db.reading() as connection:
         from landbridge_server.store import principals
 
@@ -226,7 +226,7 @@ async def test_a_key_of_ones_own_is_refused_on_every_route_wherever_the_header_p
 
 
 async def test_an_id_token_is_no_access_token_on_any_route(cloud):
-    service = cloud.plane.plane.identity._service
+    service = cloud.plane.plane.identity.service
     with cloud.plane.plane.db.reading() as connection:
         from landbridge_server.store import principals
 

@@ -58,7 +58,7 @@ async def people(cloud) -> AsyncIterator[tuple[Person, Person, list[float]]]:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    cloud.plane.plane.identity._service.addresses.pause = pause
+    cloud.plane.plane.identity.service.addresses.pause = pause
     user, stranger = Person(cloud, "127.0.0.1"), Person(cloud, "127.0.0.2")
     yield user, stranger, pauses
     for person in (user, stranger):

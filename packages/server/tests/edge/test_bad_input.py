@@ -90,7 +90,7 @@ async def test_facts_that_are_nested_without_end_are_refused(cloud, arm):
         from landbridge_server.store import principals
 
         principal = principals.get(connection, identity)
-    issuer = cloud.plane.identity._service.issuer
+    issuer = cloud.plane.identity.service.issuer
     token = issuer.access_token(principal, principal.tenant_id, agent_api.AUDIENCE, principal.app_id)
     for depth in (65, 400, 900, 950, 980, 5000):
         answer = await cloud.client.put(
