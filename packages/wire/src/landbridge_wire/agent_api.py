@@ -217,14 +217,21 @@ class Certificate(_Message):
 
 @dataclass(frozen=True)
 class SessionRequest(_Message):
-    """The daemon comes up: what it is, so that the control plane can refuse an old one."""
+    """The daemon comes up: what it is, so that the control plane can refuse an old one, or a copy.
+
+    ``fingerprint`` tells computers apart, ``instance`` the processes that were started with one
+    state folder; both may be empty. Who comes with the state of a machine that is another computer,
+    or while another process answers, gets 409 ``MachineCloned``.
+    """
 
     agentVersion: str
+    fingerprint: str = ""
+    instance: str = ""
 
     @classmethod
     def from_json(cls, body: object) -> Self:
         """Read the message."""
-        return cls(_text(body, "agentVersion"))
+        return cls(_text(body, "agentVersion"), _word(body, "fingerprint", ""), _word(body, "instance", ""))
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ STATUS: dict[str, int] = {
     "LocationRequired": 400,
     "LockNotFound": 404,
     "MethodNotAllowed": 405,
+    "MachineCloned": 409,
     "MissingApiVersionParameter": 400,
     "MissingSubscriptionRegistration": 409,
     "NoRegisteredProviderFound": 400,

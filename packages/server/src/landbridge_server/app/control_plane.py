@@ -24,6 +24,7 @@ from landbridge_server.edge.exposition import RequestTimes
 from landbridge_server.edge.middleware import Edge
 from landbridge_server.edge.routes import router
 from landbridge_server.edge.tls import ServerTls
+from landbridge_server.fleet.copies import Copies
 from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.http import FleetHttp
 from landbridge_server.fleet.node import Node
@@ -130,6 +131,7 @@ class ControlPlane:
         self.relay = RelayCredentials(self._relay_key, self.endpoints.relay)
         self.rendezvous = Rendezvous(self.db, self.access, self.presence, self.clock)
         self.broker = Broker(self.rendezvous, self._relay_key, self.clock)
+        self.copies = Copies(self.db, self.broker.answers, self.clock)
         self.broker.on_listener_up = self.rendezvous.listener_up
         self.broker.on_listener_down = self.rendezvous.listener_down
         self.broker.offline_since = self.rendezvous.offline_since
@@ -204,7 +206,14 @@ class ControlPlane:
             enrollments, self.addresses, self.config.return_grace_days * 86400.0, self._machine_rekeyed
         )
         self.fleet = FleetHttp(
-            self.db, enrollments, self.presence, self.relay, self.endpoints, self.clock, rejoining
+            self.db,
+            enrollments,
+            self.presence,
+            self.relay,
+            self.endpoints,
+            self.clock,
+            rejoining,
+            self.copies,
         )
         self.broker.on_heartbeat = self._heartbeat
 
@@ -216,9 +225,9 @@ class ControlPlane:
     async def _delete_groups(self) -> None:
         await self._delete_groups_task()
 
-    def _status(self, machine_key: str) -> tuple[str, str]:
+    def _status(self, machine_key: str) -> tuple[str, str, str]:
         status, since = self.presence.status(machine_key, self.clock())
-        return status, iso(since) if since else ""
+        return status, iso(since) if since else "", "Cloned" if self.copies.cloned(machine_key) else ""
 
     def _machine_moved(self, moved: MovedMachine) -> None:
         self._rename_machine(moved.old_key, moved.new_key, hybrid_connection_path(moved.principal_id))
@@ -231,10 +240,12 @@ class ControlPlane:
 
     def _machine_removed(self, machine_key: str, principal_id: str) -> None:
         self._forget_machine(machine_key)
+        self.copies.forget(machine_key, hybrid_connection_path(principal_id))
         self.broker.close(hybrid_connection_path(principal_id))
 
     def _machine_rekeyed(self, machine_key: str, principal_id: str) -> None:
         """Whoever still has the old key must come back with the new one."""
+        self.copies.forget(machine_key, hybrid_connection_path(principal_id))
         self.broker.close(hybrid_connection_path(principal_id))
 
     def _forget_machine(self, machine_key: str) -> None:

@@ -21,6 +21,7 @@ from landbridge_server.arm.call import decode_object
 from landbridge_server.arm.event_documents import Who
 from landbridge_server.config import Endpoints
 from landbridge_server.fleet import facts as stored_facts
+from landbridge_server.fleet.copies import Copies
 from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.presence import Presence
 from landbridge_server.fleet.rejoining import Rejoining
@@ -69,11 +70,13 @@ class FleetHttp:
         endpoints: Endpoints,
         clock: Callable[[], float],
         rejoining: Rejoining,
+        copies: Copies,
     ) -> None:
         """Take the parts that the agent API passes."""
         self.db = db
         self.enrollments = enrollments
         self.rejoining = rejoining
+        self.copies = copies
         self.presence = presence
         self.relay = relay
         self.endpoints = endpoints
@@ -122,9 +125,10 @@ class FleetHttp:
     async def session(self, request: Request) -> Response:
         """Answer 200 with where and how the machine listens."""
         caller = self._machine(request)
-        await _body(request, agent_api.SessionRequest.from_json)
-        now = self.clock()
+        message = await _body(request, agent_api.SessionRequest.from_json)
         path = hybrid_connection_path(caller.object_id)
+        await self.copies.check(caller.resource_key, path, message)
+        now = self.clock()
         token, expires = self.relay.listen_credentials(path, LISTEN_SECONDS, now)
         stored = self.db.read(lambda connection: resources.get(connection, caller.resource_key))
         if stored is None:

@@ -142,6 +142,7 @@ class Rejoining:
             changed = stored._replace(document=text, etag=etags.new(), changed_at=self.clock())
             resources.put(connection, changed, document.get("tags") or {}, is_new=False)
             machines.remove_certificates(connection, row.principal_id)
+            machines.set_fingerprint(connection, machine.key, None)
             return self.enrollments.admit(connection, machine, key), row.principal_id
 
         enrolled, principal_id = await self.db.write(work)

@@ -74,6 +74,12 @@ class Broker:
         """Tell whether a control channel of ``path`` stands."""
         return path in self._listeners
 
+    async def answers(self, path: str, seconds: float) -> bool:
+        """Say whether a control channel of ``path`` stands at whose end somebody answers in time."""
+        standing = self._listeners.get(path, ())
+        asked = [asyncio.ensure_future(listener.answers(seconds)) for listener in standing]
+        return any(await asyncio.gather(*asked))
+
     def sessions(self, path: str) -> int:
         """Return how many senders are joined with the machine at ``path``."""
         return len(self._sessions.get(path, ()))

@@ -118,6 +118,15 @@ class Socket(asyncio.Protocol):
         self._unsent = self._transport.get_write_buffer_size()
         self._timer = self._loop.call_later(self._limits.linger, self._linger)
 
+    async def answers(self, seconds: float) -> bool:
+        """Ping, and say whether anything comes from the peer within ``seconds``."""
+        self._missed = max(self._missed, 1)
+        self._transport.write(websocket.encode(websocket.PING, b""))
+        ends = self._loop.time() + seconds
+        while self._missed and not self._closing and self._loop.time() < ends:
+            await asyncio.sleep(0.05)
+        return not self._missed and not self._closing
+
     def pause_reading(self, paused: bool) -> None:
         """Stop or resume reading from the peer."""
         if paused != self._reading_paused and not self._transport.is_closing():

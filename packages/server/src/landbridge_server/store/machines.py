@@ -23,6 +23,7 @@ class Machine(NamedTuple):
     enrolled_at: float | None
     facts: str
     facts_digest: str
+    fingerprint: str | None = None
 
 
 class Certificate(NamedTuple):
@@ -101,6 +102,16 @@ _SET_ENROLLED = Prepared(
 def set_enrolled(connection: Connection, machine_key: str, now: float) -> None:
     """Note that the machine holds its first certificate."""
     _SET_ENROLLED.run(connection, {"key": machine_key, "now": now})
+
+
+_SET_FINGERPRINT = Prepared(
+    update(machines).where(machines.c.machine_key == bindparam("key")).values(fingerprint=bindparam("found"))
+)
+
+
+def set_fingerprint(connection: Connection, machine_key: str, fingerprint: str | None) -> None:
+    """Remember the computer that a machine's agent runs on; None: whichever comes next."""
+    _SET_FINGERPRINT.run(connection, {"key": machine_key, "found": fingerprint})
 
 
 _SET_FACTS = Prepared(

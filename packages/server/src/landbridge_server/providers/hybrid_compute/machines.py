@@ -31,8 +31,8 @@ from landbridge_server.store import machines, role_assignments, subscriptions
 from landbridge_server.store.database import Connection
 from landbridge_server.store.resources import Stored
 
-Presence = Callable[[str], tuple[str, str]]
-"""Machine key -> status, and since when (ISO 8601; empty when it was never heard from)."""
+Presence = Callable[[str], tuple[str, str, str]]
+"""Machine key -> status, since when (ISO 8601; empty when it was never heard from), and the reason, if any."""
 
 Removed = Callable[[str, str], None]
 """Called after the commit with the key and the principal id of a machine that is gone."""
@@ -198,9 +198,10 @@ class Machines(ResourceType):
 
 
 @lru_cache(maxsize=4096)
-def _status(status: str, since: str) -> bytes:
+def _status(status: str, since: str, reason: str) -> bytes:
+    why = f',"statusReason":"{reason}"' if reason else ""
     changed = f',"lastStatusChange":"{since}"' if since else ""
-    return f',"status":"{status}"{changed}}}}}'.encode()
+    return f',"status":"{status}"{why}{changed}}}}}'.encode()
 
 
 def _instance_view(extension: Document) -> Any:

@@ -16,6 +16,7 @@ machines = Table(
     Column("enrolled_at", Float),  # empty until the first certificate was issued
     Column("facts", Text, nullable=False),  # JSON: properties reported by the agent
     Column("facts_digest", NAME, nullable=False),
+    Column("fingerprint", NAME),  # of the computer that its agent first came from
 )
 
 presence = Table(
