@@ -162,3 +162,26 @@ async def test_a_guest_reaches_machines_by_its_roles_there_as_long_as_it_is_one(
     assert reaches(two.anna, path)
     two.turn_out()
     assert not reaches(two.anna, path)
+
+
+async def test_why_a_guest_may_is_told_in_the_tenant_of_the_scope(cloud, two):
+    two.invite()
+    await two.give()
+    scope = f"/subscriptions/{two.subscription}"
+    path = f"{scope}/providers/Microsoft.Authorization/landbridgeExplainAccess"
+    for action, allowed in (
+        ("Microsoft.Resources/tags/read", True),
+        ("Microsoft.Resources/tags/write", False),
+    ):
+        for token, more in (
+            (await two.annas(two.tenant), {}),
+            (await two.owners(), {"principal": two.name}),
+        ):
+            answer = await cloud.arm(
+                "POST", path, {"action": action, **more}, token=token, version="2022-04-01"
+            )
+            assert (answer.status_code, answer.json().get("allowed")) == (200, allowed), answer.text
+    two.turn_out()
+    body = {"action": "Microsoft.Resources/tags/read", "principal": two.name}
+    gone = await cloud.arm("POST", path, body, token=await two.owners(), version="2022-04-01")
+    assert gone.json()["error"]["code"] == "PrincipalNotFound"

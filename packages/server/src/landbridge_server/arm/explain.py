@@ -16,7 +16,7 @@ from landbridge_server.arm.access import Access, enclosing, subscription_of
 from landbridge_server.arm.custom_roles import AnyRole, CustomRole
 from landbridge_server.arm.grants import assignment_id
 from landbridge_server.arm.roles import BUILT_IN, Permission
-from landbridge_server.store import holders, role_assignments, role_definitions
+from landbridge_server.store import guests, holders, role_assignments, role_definitions
 from landbridge_server.store.database import Connection
 from landbridge_server.store.holders import Holder
 from landbridge_server.store.role_assignments import Assignment
@@ -83,9 +83,11 @@ def explain(
     ``data``: it is a data action. ``with_custom``: custom roles may be named among those that
     would allow it.
     """
-    paths = _Paths(connection, principal)
     subscription = subscription_of(scope)
     tenant = access.tenant_of(connection, subscription) if subscription else principal.tenant_id
+    if tenant is not None and guests.is_guest(connection, tenant, principal.object_id):
+        principal = principal._replace(tenant_id=tenant)  # there it speaks with a token of that tenant
+    paths = _Paths(connection, principal)
     ways = _ways(connection, paths, enclosing(scope), action, data)
     because = tuple(way for way in ways if way.allows)
     allowed = bool(because) and tenant == principal.tenant_id

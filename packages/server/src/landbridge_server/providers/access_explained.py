@@ -14,7 +14,7 @@ from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.grants import NAMESPACE
 from landbridge_server.arm.resource_type import Reference, ServedType
-from landbridge_server.store import holders
+from landbridge_server.store import guests, holders
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.holders import Holder
 from landbridge_wire.errors import ArmError
@@ -70,6 +70,7 @@ class AccessExplained(ServedType):
             one
             for one in holders.called(connection, name or caller.object_id)
             if one.tenant_id == caller.tenant_id
+            or guests.is_guest(connection, caller.tenant_id, one.object_id)
         ]
         if [one.object_id for one in found] == [caller.object_id]:
             decided()
