@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from landbridge_agent.daemon.challenge import Challenges
+from landbridge_agent.daemon.control_plane import Granted
 from landbridge_agent.daemon.local_http import Reply, encode, read_request
 from landbridge_agent.daemon.log import Log
+from landbridge_agent.daemon.machine_tokens import BURST, Tokens
 from landbridge_agent.daemon.metadata_service import MetadataService
 from landbridge_agent.machine import AgentConfig
 
@@ -20,13 +23,16 @@ CONFIG = AgentConfig(*AgentConfig._fields)
 
 
 class World:
-    """A connected machine without a cloud."""
+    """A connected machine without a cloud; perhaps with tokens."""
+
+    def __init__(self, held=None):
+        self.held = held
 
     def machine(self):
         return CONFIG
 
     def tokens(self):
-        return None
+        return self.held
 
     async def tags(self):
         return {"a": "b"}
@@ -109,6 +115,35 @@ async def test_an_answer_is_json_unless_it_is_plain(service):
     assert json.loads(body) == {"status": "Connected"}
     assert b"Connection: close" in top and b"Cache-Control: no-store" in top
     assert encode(Reply(200, "x", plain=True)).endswith(b"\r\n\r\nx")
+
+
+async def test_too_many_new_tokens_have_to_wait_and_the_key_stays_good(tmp_path):
+    now = [0.0]
+
+    async def fetch(audience):
+        return Granted("t", 3600.0)
+
+    log = Log(tmp_path / "himds.log", io.StringIO(), lambda: 0.0)
+    held = Tokens(fetch, lambda: now[0], lambda: now[0])
+    service = MetadataService(World(held), Challenges(tmp_path, None), log, lambda: now[0])
+    path = b"/metadata/identity/oauth2/token?api-version=2020-06-01&resource=x&bypass_cache=true"
+    head = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nMetadata: true\r\n"
+
+    async def ask(key=""):
+        more = f"Authorization: Basic {key}\r\n\r\n" if key else "\r\n"
+        return await service.answer(read_request(head + more.encode(), PEER, LOCAL))
+
+    async def key():
+        return Path(dict((await ask()).headers)["Www-Authenticate"].partition("=")[2]).read_text()
+
+    for _ in range(BURST):
+        assert (await ask(await key())).status == 200
+    last = await key()
+    late = await ask(last)
+    assert late.status == 429
+    now[0] += int(dict(late.headers)["Retry-After"])
+    assert (await ask(last)).status == 200
+    assert (await ask(last)).status == 401
 
 
 def test_a_header_of_an_answer_cannot_end_its_line():

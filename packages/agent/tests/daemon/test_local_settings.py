@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from landbridge_agent.local_socket import STATUS, NotAnswering, ask
+from landbridge_agent.local_socket import RELOAD, STATUS, NotAnswering, ask
 
 SETTLE = 25.0
 
@@ -92,12 +92,16 @@ async def test_a_damaged_configuration_allows_nothing_until_it_is_repaired(cloud
         async with himdsd(azcmagent.paths):
             await until(lambda: cloud.channels and cloud.facts)
             azcmagent.paths.local_config.write_text('{"extensions.enabled": tru')
+            await asyncio.to_thread(
+                ask, azcmagent.paths.socket, RELOAD
+            )  # an editor does not; within seconds it is seen all the same
             await until(lambda: reported(cloud)["extensionsEnabled"] == "false")
             assert reported(cloud)["incomingConnectionsEnabled"] == "false"
             cloud.invite({"Microsoft-Guestgateway-Target": "localhost:22"})
             target, _, _ = await asyncio.wait_for(cloud.rendezvous.get(), SETTLE)
             assert "sb-hc-statusCode=403" in target and "damaged" in target
             azcmagent.paths.local_config.write_text("{}")
+            await asyncio.to_thread(ask, azcmagent.paths.socket, RELOAD)
             await until(lambda: reported(cloud)["extensionsEnabled"] == "true")
 
 
