@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from landbridge_server.cli import audit
 from landbridge_server.cli.main import main
 from landbridge_server.reconcile.flush_activity import HEAD_FILE
 from landbridge_server.store import event_chain, events
@@ -176,3 +178,9 @@ async def test_a_change_without_the_keys_is_made_and_said_not_to_be_noted(noted,
     arguments = ["--data", str(tmp_path), "--store", noted.config.database_url]
     assert main(["subscription", "create", "Second", *arguments]) == 0
     assert "not in the activity log" in capsys.readouterr().err
+
+
+def test_every_verb_that_writes_into_the_store_notes_it():
+    verbs = [one for one in Path(audit.__file__).parent.glob("*.py") if "db.writing()" in one.read_text()]
+    assert len(verbs) >= 5
+    assert [one.name for one in verbs if "noted(" not in one.read_text()] == []

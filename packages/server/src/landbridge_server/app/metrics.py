@@ -23,7 +23,7 @@ from landbridge_server.ca.keyring import load_certificate
 from landbridge_server.edge import exposition
 from landbridge_server.edge.exposition import COUNTER, GAUGE, HISTOGRAM, Family, Sample, by_label, gauge
 from landbridge_server.identity.errors import REFUSALS
-from landbridge_server.identity.sign_in_log import PAGE, SignIn
+from landbridge_server.identity.sign_in_log import PAGE, SignIn, short_name
 from landbridge_server.identity.token_endpoint import GRANTS
 from landbridge_server.relay.sessions import ENDED, OPENED, REFUSED, SessionNews
 from landbridge_server.store import load
@@ -41,7 +41,7 @@ AT_ONCE = 2000
 """Machines that are counted before everybody else has a turn."""
 
 STATUSES = ("Connected", "Disconnected", "Expired", "AwaitingConnection")
-_GRANTS = frozenset({*GRANTS, PAGE}) - {name for name in GRANTS if ":" in name}
+_GRANTS = frozenset({PAGE, *map(short_name, GRANTS)})
 
 
 class Metrics:

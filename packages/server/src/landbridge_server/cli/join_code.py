@@ -18,6 +18,7 @@ from landbridge_server.cli.arguments import (
     opened_store,
     show_one,
 )
+from landbridge_server.cli.operator_notes import noted
 from landbridge_server.identity import join_codes
 from landbridge_server.identity.tenancy import home_tenant
 from landbridge_server.portal.installing import SCRIPT
@@ -71,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
     now = time.time()  # noqa: TID251 - this command is a main()
     with opened_store(options) as db, db.writing() as connection:
         row = _create(connection, options, now)
+        place = {"resourceGroup": options.resource_group, "role": options.role, "expires": row["expires"]}
+        noted(connection, options, "joinCodes/create", options.resource_group, home_tenant(connection), place)
     row |= _line(options, row["joinCode"])
     if options.output == "json":
         show_one(row, options.output)

@@ -66,7 +66,10 @@ def run(options: argparse.Namespace) -> int:
             return 0
         if options.action in ("add-guest", "remove-guest"):
             with db.writing() as connection:
-                show_one(_guest(connection, options, now), options.output)
+                row = _guest(connection, options, now)
+                what = "addGuest" if options.action == "add-guest" else "removeGuest"
+                noted(connection, options, f"tenants/{what}", options.user_name, row["tenantId"], row)
+            show_one(row, options.output)
             return 0
         if options.action == "create":
             try:

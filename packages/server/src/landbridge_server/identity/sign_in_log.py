@@ -24,7 +24,6 @@ PAGE = "page"
 """The grant of what is typed into a page: the program's own request follows once it was right."""
 
 _NAME = re.compile(r"[^@\s]{1,254}@[^@\s]{1,254}")
-_GRANTS = {"urn:ietf:params:oauth:grant-type:device_code": "device_code"}
 
 
 class Asking(NamedTuple):
@@ -113,8 +112,12 @@ def correlation_id(unverified: str, request_id: str) -> str:
 
 
 def _grant(form: Mapping[str, str]) -> str:
-    name = form.get("grant_type", "")
-    return _GRANTS.get(name, _bounded(name))
+    return short_name(_bounded(form.get("grant_type", "")))
+
+
+def short_name(grant_type: str) -> str:
+    """Return a grant type without what URNs put in front of it: ``device_code``."""
+    return grant_type.rpartition(":")[2]
 
 
 def _bounded(text: str) -> str:
