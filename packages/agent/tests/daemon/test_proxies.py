@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from landbridge_agent.local_socket import STATUS, NotAnswering, ask
+from landbridge_wire.websocket import BINARY, FrameReader, Piece, encode
 
 SETTLE = 25.0
 PASSWORD = "pa:ss@word"
@@ -145,22 +146,41 @@ async def test_connect_and_daemon_go_through_the_proxy_and_nowhere_else(cloud, a
             assert secret not in json.dumps(cloud.facts)
 
 
-async def test_sessions_go_through_the_proxy_too(cloud, azcmagent):
+async def test_sessions_go_through_the_proxy_and_outlive_its_change(cloud, azcmagent):
+    taken = []
+
+    async def echo(reader, writer):
+        taken.append(writer)
+        while data := await reader.read(1000):
+            writer.write(data)
+
+    async def said(reader):
+        frames, data = FrameReader(masked=True), b""
+        while not data:
+            for event in frames.feed(await asyncio.wait_for(reader.read(1000), SETTLE)):
+                data += bytes(event.data) if isinstance(event, Piece) else b""
+        return data
+
     async with ConnectProxy().serving() as proxy, far_cloud(cloud):
         await azcmagent("config", "set", "proxy.url", proxy.url)
         await azcmagent.connect()
-        taken = []
-        echo = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
-        port = echo.sockets[0].getsockname()[1]
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
         await azcmagent("config", "set", "incomingconnections.ports", str(port))
         async with himdsd(azcmagent.paths):
             await until(lambda: cloud.channels)
             before = len(proxy.targets)
             cloud.invite({"Microsoft-Guestgateway-Target": f"localhost:{port}"})
-            target, _, _ = await asyncio.wait_for(cloud.rendezvous.get(), SETTLE)
-            assert "statusCode" not in target
-            assert len(proxy.targets) == before + 1
-        echo.close()
+            target, reader, writer = await asyncio.wait_for(cloud.rendezvous.get(), SETTLE)
+            assert "statusCode" not in target and len(proxy.targets) == before + 1
+            writer.write(encode(BINARY, b"one"))
+            assert await said(reader) == b"one"
+            channels = len(cloud.channels)
+            await azcmagent("config", "set", "proxy.bypass", "other.example")
+            await until(lambda: len(cloud.channels) > channels)
+            writer.write(encode(BINARY, b"two"))
+            assert await said(reader) == b"two"
+        server.close()
         for writer in taken:
             writer.transport.abort()
 
