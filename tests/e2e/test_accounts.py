@@ -156,6 +156,17 @@ def test_a_new_subscription_comes_with_refresh(az: Az, known: Known) -> None:
     assert new in {one["id"] for one in az("account", "list", "--refresh")}
 
 
+def test_a_sign_in_that_was_ended_is_said_in_words(az: Az, known: Known) -> None:
+    plane, user = known.named.plane, known.named.plane.admin.user_name
+    plane.landbridge("user", "mfa-enroll", user)
+    plane.landbridge("user", "mfa-remove", user)
+    where = ("--tenant", known.other_tenant, "--resource", f"https://graph.{known.named.domain}/")
+    refused = az.call("account", "get-access-token", *where)
+    assert refused.returncode == 1
+    assert "AADSTS50173: " in refused.stderr
+    assert "az login" in refused.stderr
+
+
 def test_who_logs_out_or_clears_is_out(az: Az, known: Known) -> None:
     az("logout")
     assert az("account", "list") == []

@@ -195,7 +195,10 @@ def test_what_is_wrong_is_said_in_words(az: Az, named: NamedCloud, people: Peopl
         7000215: (*app, "-u", admin.client_id, "-p", "wrong"),
         7000222: (*app, "-u", people.app_id, "-p", people.secret),
         700027: (*app, "-u", admin.client_id, "--certificate", str(make_pem(tmp_path))),
+        90002: (*app[:2], "--tenant", "nowhere.example", "-u", admin.client_id, "-p", "x"),
+        65004: ("login", *mine),  # and the person presses Cancel
     }.items():
+        az.environment["BROWSER"] = str(named.browser(deny=True))
         done = az.call(*words)
         assert done.returncode == 1, number
         assert f"AADSTS{number}: " in done.stderr, done.stderr

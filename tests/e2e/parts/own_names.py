@@ -50,11 +50,12 @@ class NamedCloud:
             self.plane.data / "admin.json",
         )
 
-    def browser(self) -> Path:
+    def browser(self, deny: bool = False) -> Path:
         """Return a program for ``BROWSER``: Python waits for it, so the visit goes on behind it."""
-        path = self.folder / "browser"
+        path = self.folder / ("browser-deny" if deny else "browser")
         words = " ".join(f"'{word}'" for word in self.visit)
-        path.write_text(f"#!/bin/sh\n{words} \"$1\" >>'{self.folder}/browser.log' 2>&1 </dev/null &\n")
+        more = "'' deny" if deny else ""
+        path.write_text(f"#!/bin/sh\n{words} \"$1\" {more} >>'{self.folder}/browser.log' 2>&1 </dev/null &\n")
         path.chmod(0o700)
         return path
 

@@ -48,10 +48,11 @@ class Visitor:
             urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
         )
 
-    def approve(self, url: str, code: str, user: str, password: str) -> str:
+    def approve(self, url: str, code: str, user: str, password: str, deny: bool = False) -> str:
         """Fill in every form that comes until none does; return the last page.
 
-        Hidden fields are sent back as they came; the first button is the one pressed.
+        Hidden fields are sent back as they came; the first button is the one pressed, or, to ``deny``,
+        the one that turns the program away as soon as there is one.
         """
         typed = {"code": code, "user": user, "pass": password}
         page, url = self._open(url)
@@ -59,6 +60,8 @@ class Visitor:
             form = FirstForm(page)
             if form.action is None:
                 return page
+            if deny and "password" in form.fields:
+                form.fields |= {"action": "deny"}
             if "otp" in form.fields:
                 form.fields["otp"] = self._otp()
             for name, value in form.fields.items():
@@ -89,14 +92,16 @@ class Visitor:
 
 
 def main() -> None:
-    """Visit a page as the administrator of a control plane: CA-FILE ADMIN.JSON URL [USER-CODE].
+    """Visit a page as the administrator of a control plane: CA-FILE ADMIN.JSON URL [USER-CODE [deny]].
 
     The secret of the administrator's second factor is beside ADMIN.JSON, in authenticator.json.
     """
-    ca_file, admin_file, url, *code = sys.argv[1:]
+    ca_file, admin_file, url, *more = sys.argv[1:]
     admin = json.loads(Path(admin_file).read_text())
     visitor = Visitor(Path(ca_file), Path(admin_file).with_name("authenticator.json"))
-    print(visitor.approve(url, *(code or [""]), admin["userName"], admin["password"]))
+    print(
+        visitor.approve(url, *(more[:1] or [""]), admin["userName"], admin["password"], deny="deny" in more)
+    )
 
 
 if __name__ == "__main__":
