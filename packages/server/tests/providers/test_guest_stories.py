@@ -185,3 +185,19 @@ async def test_why_a_guest_may_is_told_in_the_tenant_of_the_scope(cloud, two):
     body = {"action": "Microsoft.Resources/tags/read", "principal": two.name}
     gone = await cloud.arm("POST", path, body, token=await two.owners(), version="2022-04-01")
     assert gone.json()["error"]["code"] == "PrincipalNotFound"
+
+
+async def test_at_the_root_a_guest_is_told_what_counts_there_and_not_at_home(cloud, two):
+    two.invite()
+    with cloud.plane.db.writing() as connection:
+        cloud.plane.assign_role(connection, two.anna, "User", READER.name, "/")  # of the home tenant
+    path = "/providers/Microsoft.Authorization/landbridgeExplainAccess"
+    for tenant, allowed in ((two.home, True), (two.tenant, False)):
+        answer = await cloud.arm(
+            "POST",
+            path,
+            {"action": "Microsoft.Resources/tags/read"},
+            token=await two.annas(tenant),
+            version="2022-04-01",
+        )
+        assert answer.json()["allowed"] is allowed

@@ -66,8 +66,9 @@ class AccessExplained(ServedType):
     def _principal(self, connection: Connection, call: Call, name: str, scope: str) -> Holder:
         """Return whom the body names; the caller needs no right to ask about himself."""
         caller = call.caller
+        # Of a guest that counts which it holds here, as it does when it asks with a token of this tenant.
         found = [
-            one
+            one._replace(tenant_id=caller.tenant_id)
             for one in holders.called(connection, name or caller.object_id)
             if one.tenant_id == caller.tenant_id
             or guests.is_guest(connection, caller.tenant_id, one.object_id)
