@@ -15,11 +15,11 @@ class Cloud:
     """Gives numbered tokens of an hour; its time is wound by hand."""
 
     def __init__(self):
-        self.now = 1000.0
+        self.now, self.slept = 1000.0, 0.0
         self.fetched = []
         self.failure = None
         self.gate = None
-        self.tokens = Tokens(self.fetch, lambda: self.now, lambda: self.now + 1_700_000_000)
+        self.tokens = Tokens(self.fetch, lambda: self.now, lambda: self.now + self.slept + 1.7e9)
 
     async def fetch(self, audience):
         self.fetched.append(audience)
@@ -76,6 +76,18 @@ async def test_while_the_cloud_is_away_it_lives_out_and_renewal_is_tried_now_and
 async def test_what_has_ended_is_never_given(cloud):
     await cloud.get()
     cloud.now += 3600
+    assert await cloud.get() == ("a-2", False)
+
+
+async def test_a_machine_that_slept_does_not_give_what_has_ended(cloud):
+    await cloud.get()
+    cloud.slept = 3601.0
+    assert await cloud.get() == ("a-2", False)
+
+
+async def test_a_clock_that_was_set_back_does_not_make_a_token_live_longer(cloud):
+    await cloud.get()
+    cloud.slept, cloud.now = -100_000.0, cloud.now + 3601
     assert await cloud.get() == ("a-2", False)
 
 

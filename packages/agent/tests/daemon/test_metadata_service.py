@@ -218,6 +218,31 @@ async def test_the_cache_answers_while_the_cloud_is_away(cloud, azcmagent):
         assert answer.body["error"] == "service_unavailable"
 
 
+async def test_the_cache_outlives_a_connection_that_is_made_anew(cloud, azcmagent):
+    async with contextlib.AsyncExitStack() as stack:
+        async with cloud.serving():
+            await azcmagent.connect()
+            local = await stack.enter_async_context(himdsd(azcmagent.paths))
+            assert (await local.token()).status == 200
+        await azcmagent("config", "set", "incomingconnections.enabled", "false")
+        await azcmagent("config", "set", "proxy.bypass", "other.example")
+        await asyncio.sleep(0.5)
+        assert (await local.token()).status == 200
+    assert len(token_requests(cloud)) == 1
+
+
+async def test_no_token_of_a_machine_that_was_disconnected_is_given(cloud, azcmagent):
+    async with connected(cloud, azcmagent) as local:
+        assert (await local.token()).status == 200
+        _, key = await local.key()
+        await azcmagent("disconnect", "--force-local-only")
+        async with asyncio.timeout(SETTLE):
+            while "not connected" not in str((answer := await local.get(f"{TOKEN}?{QUERY}")).body):
+                await asyncio.sleep(0.05)
+        answer = await local.get(f"{TOKEN}?{QUERY}", {**METADATA, "Authorization": f"Basic {key}"})
+        assert answer.status == 400 and "not connected" in answer.body["error_description"]
+
+
 async def test_a_key_stays_good_where_the_cloud_was_only_away_for_a_moment(cloud, azcmagent):
     async with connected(cloud, azcmagent) as local:
         _, key = await local.key()

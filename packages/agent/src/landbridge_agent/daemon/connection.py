@@ -12,7 +12,6 @@ from landbridge_agent.daemon.channel import Channel
 from landbridge_agent.daemon.child import ChildFailed, run
 from landbridge_agent.daemon.control_plane import ControlPlane, Refused
 from landbridge_agent.daemon.log import Log
-from landbridge_agent.daemon.machine_tokens import Tokens
 from landbridge_agent.daemon.rendezvous import Rendezvous
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.dial import Dialer, Unreachable, split_https
@@ -66,8 +65,7 @@ class Connection:
         self._proxy = self._use_proxy()
         client = Client(self._dialer, f"himdsd/{AGENT_VERSION}")
         self._api = ControlPlane(client, config, str(machine.paths.identity), loop.time)
-        self.instance = self._api.instance
-        self.tokens = Tokens(self._api.machine_token, loop.time, clock)
+        self.instance, self.machine_token = self._api.instance, self._api.machine_token
         rendezvous = Rendezvous(machine, self._relay, status, log, clock, self._port_used)
         self._channel = Channel(
             self._api,
@@ -89,13 +87,10 @@ class Connection:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._facts())
-                tasks.create_task(self._renewal())
-                await self._channel.run()
-        finally:
-            self.tokens.close()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._facts())
+            tasks.create_task(self._renewal())
+            await self._channel.run()
 
     def refresh(self) -> None:
         """Follow the local configuration, which may have changed: the proxy, and what is reported."""

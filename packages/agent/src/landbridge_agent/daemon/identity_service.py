@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from landbridge_agent.accounts import token_group
 from landbridge_agent.daemon.challenge import Challenges
 from landbridge_agent.daemon.connection import Connection
-from landbridge_agent.daemon.control_plane import Refused
+from landbridge_agent.daemon.control_plane import Granted, Refused
 from landbridge_agent.daemon.identity_endpoint import IdentityEndpoint
 from landbridge_agent.daemon.local_http import LocalServer
 from landbridge_agent.daemon.log import Log
@@ -38,7 +38,10 @@ class IdentityService:
         clock: Callable[[], float],
         state: Callable[[], Mapping[str, object]],
     ) -> None:
-        self._log, self._state = log, state
+        self._log, self._state, self._clock = log, state, clock
+        self._monotonic = asyncio.get_running_loop().time
+        self._identity: tuple[str, str] | None = None
+        self._tokens = self._new_tokens()
         self._config: AgentConfig | None = None
         self._connection: Connection | None = None
         self._tags: Mapping[str, str] = {}
@@ -59,11 +62,28 @@ class IdentityService:
             self._challenges.clear()
 
     def follow(self, config: AgentConfig | None, connection: Connection | None = None) -> None:
-        """Take what the machine is now, and the connection by which tokens are got."""
+        """Take what the machine is now, and the connection by which tokens are got.
+
+        What is held stays while the identity is the same, however often the connection is made
+        anew: a token is good as long as it says.
+        """
+        identity = (config.endpoint, config.clientId) if config is not None else None
+        if identity != self._identity:
+            self._identity = identity
+            self._tokens.close()
+            self._tokens = self._new_tokens()
         if config is None or (self._config is not None and config.resourceId != self._config.resourceId):
             self._tags = {}
         self._config, self._connection = config, connection
         self._tags_until = float("-inf")
+
+    def _new_tokens(self) -> Tokens:
+        return Tokens(self._fetch, self._monotonic, self._clock)
+
+    async def _fetch(self, audience: str) -> Granted:
+        if self._connection is None:
+            raise Unreachable("The agent has no connection to the cloud; see azcmagent show.")
+        return await self._connection.machine_token(audience)
 
     def endpoint(self) -> dict[str, object]:
         """Return where the service listens, and otherwise why not."""
@@ -83,8 +103,8 @@ class IdentityService:
         return self._config
 
     def tokens(self) -> Tokens | None:
-        """Return the machine's tokens; None while there is no connection to get them with."""
-        return self._connection.tokens if self._connection is not None else None
+        """Return the machine's tokens; None while it is not connected."""
+        return self._tokens if self._config is not None else None
 
     async def tags(self) -> Mapping[str, str]:
         """Return the tags of the machine's resource; those last known where the cloud is slow or away."""

@@ -72,7 +72,8 @@ class Tokens:
         """
         now = self._monotonic()
         held = self._held.get(audience)
-        good = held is not None and now < held.ends
+        # Of a machine that slept only the wall clock knows; of one whose clock was set back, only the other.
+        good = held is not None and now < held.ends and self._clock() < held.ends_at
         if held is None or not good or bypass_cache:
             return await self._new(audience), False
         tried = self._tried.get(audience, float("-inf"))
