@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -20,7 +21,7 @@ from landbridge_agent.keys import certificate_request, leaf, new_private_key
 from landbridge_agent.machine import Machine
 from landbridge_agent.paths import Paths
 from landbridge_wire import agent_api
-from running import PROGRAMS, Agent, Connection, ControlPlane, Sshd, short_folder
+from running import PROGRAMS, Agent, Connection, ControlPlane, Sshd, run_client, short_folder
 
 pytestmark = [pytest.mark.ssh, pytest.mark.slow]
 
@@ -216,3 +217,28 @@ def test_a_restore_that_is_stopped_leaves_nothing_behind(folders: Callable[[], P
         assert list(target.parent.iterdir()) == []
     finally:
         cloud.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_restore_fills_a_file_system_of_its_own(folders: Callable[[], Path]) -> None:
+    cloud = ControlPlane(folders())
+    kept, target = folders() / "b", folders()
+    try:
+        cloud.landbridge("backup", str(kept))
+    finally:
+        cloud.stop()
+    # As a disk is: with a lost+found, and here with what a restore has left that was killed.
+    script = f"""
+        mount -t tmpfs -o uid=65534,gid=65534,mode=700 none {target}
+        cd {target} && mkdir lost+found .{target.name}.restoring-0123
+        touch .{target.name}.restoring-0123/lock
+        {PROGRAMS}/landbridge restore {kept} --data {target} >&2
+        ls -A {target}; stat -c %u {target}/keys/relay.key
+        ! {PROGRAMS}/landbridge restore {kept} --data {target}
+    """
+    done = run_client(["unshare", "--mount", "sh", "-ec", script])
+    assert done.returncode == 0, done.stderr
+    names = ["admin.json", "ca", "keys", "landbridge.db", "lock", "lost+found", "tls", "up.json", "65534"]
+    assert done.stdout.split() == names
+    assert "is not an empty folder" in done.stderr
+    assert list(target.iterdir()) == []  # the mount was the script's alone

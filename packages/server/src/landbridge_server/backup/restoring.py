@@ -80,10 +80,20 @@ class _Progress:
 def _refuse_if_used(data: Path) -> None:
     if data.is_symlink() and not data.exists():
         raise BackupError(f"{data} is a link that leads nowhere.")
-    if data.exists() and (not data.is_dir() or any(data.iterdir())):
+    if data.exists() and (not data.is_dir() or any(_counts(path, data) for path in data.iterdir())):
         raise BackupError(
             f"{data} is not an empty folder. Give one that is empty or not there; nothing was changed."
         )
+
+
+def _counts(path: Path, data: Path) -> bool:
+    """Say whether a file means that a folder is used; a mount has some that mean nothing."""
+    passing = path.name == "lost+found" or path.name.startswith(_prefix(data.resolve()))
+    return not (passing and data.resolve().is_mount())
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.restoring-"
 
 
 def _fill(
@@ -139,7 +149,7 @@ def _staged(data: Path) -> Iterator[Path]:
     inside = target.is_mount()  # its name cannot be given to another folder
     around = target if inside else target.parent
     around.mkdir(parents=True, exist_ok=True, mode=0o700)
-    prefix = f".{target.name}.restoring-"
+    prefix = _prefix(target)
     _sweep(around, prefix)
     staging = around / f"{prefix}{secrets.token_hex(4)}"
     staging.mkdir(mode=0o700)
