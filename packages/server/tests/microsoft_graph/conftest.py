@@ -84,13 +84,13 @@ class Graph:
         self.ids[name] = made.object_id
         self.tokens[name] = self.token_for(made)
 
-    def token_for(self, principal):
+    def token_for(self, principal, tenant=""):
         """Return a token as signing in would give it, without the time that a password takes."""
         endpoints, clock = self.cloud.config.endpoints, self.cloud.plane.clock
         keys = SigningKeys.open(self.cloud.config.data / "keys", clock)
         issuer = TokenIssuer(keys, endpoints, clock)
         app_id = principal.app_id or AZURE_CLI
-        return issuer.access_token(principal, principal.tenant_id, endpoints.graph, app_id)
+        return issuer.access_token(principal, tenant or principal.tenant_id, endpoints.graph, app_id)
 
     async def sign_in(self, user_name, password, scope=""):
         """Sign a user in by name and password; return the answer."""

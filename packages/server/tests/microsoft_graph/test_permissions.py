@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from landbridge_server.identity import bootstrap, directory
+from landbridge_server.identity import bootstrap, directory, directory_roles, guests
 from landbridge_server.store import principals
 
 DENIED = (403, "Authorization_RequestDenied")
@@ -240,3 +240,47 @@ async def test_another_tenant_is_another_directory(graph, stranger):
     assert (await graph.refused("POST", path, graph.reference(anna), by="stranger"))[0] == 404
     found = await graph.ok("POST", "/directoryObjects/getByIds", {"ids": [anna, sp["id"]]}, by="stranger")
     assert found["value"] == []
+
+
+async def test_a_guest_is_a_user_of_the_directory_that_only_its_own_tenant_changes(graph, stranger, cloud):
+    now = cloud.plane.clock()
+    with cloud.plane.db.writing() as connection:
+        guest = directory.create_user(
+            connection, "other.example", "gil@other.example", "Gil", "Correct-Horse-1", now
+        )
+        guests.invite(connection, graph.tenant, "gil@other.example", now)
+    group = await graph.group()
+    await graph.ok("POST", f"/groups/{group['id']}/members/$ref", graph.reference(guest.object_id))
+    (found,) = (await graph.ok("GET", "/users?$filter=userPrincipalName eq 'gil@other.example'"))["value"]
+    shown = await graph.ok("GET", f"/users/{found['id']}?$select=userType,displayName")
+    assert (shown["userType"], shown["displayName"]) == ("Guest", "Gil")
+    assert [one["displayName"] for one in (await graph.ok("GET", "/users"))["value"]] == [
+        "Administrator",
+        "Gil",
+    ]
+    at_home = await graph.ok("GET", f"/users/{found['id']}?$select=userType", by="stranger")
+    assert at_home["userType"] == "Member"
+    assert (await graph.refused("PATCH", f"/users/{found['id']}", {"displayName": "x"}))[:2] == DENIED
+    assert (await graph.ok("GET", "/users/$count?$filter=displayName eq 'gil'", status=200)) == 1
+
+    await graph.ok("DELETE", f"/users/{found['id']}")
+    assert (await graph.refused("GET", f"/users/{found['id']}"))[0] == 404
+    assert (await graph.ok("GET", f"/groups/{group['id']}/members"))["value"] == []
+    assert (await graph.ok("GET", f"/users/{found['id']}", by="stranger"))["displayName"] == "Gil"
+
+
+async def test_a_guest_reads_itself_and_nothing_else(graph, stranger, cloud):
+    now = cloud.plane.clock()
+    other = graph.user("other")
+    with cloud.plane.db.writing() as connection:
+        guest = directory.create_user(
+            connection, "other.example", "gil@other.example", "Gil", "Correct-Horse-1", now
+        )
+        directory_roles.assign(connection, guest, directory_roles.GLOBAL_ADMINISTRATOR, now)
+        guests.invite(connection, graph.tenant, "gil@other.example", now)
+    graph.tokens["gil"] = graph.token_for(guest, graph.tenant)
+    assert (await graph.ok("GET", "/me", by="gil"))["id"] == guest.object_id
+    assert (await graph.ok("GET", "/me/memberOf", by="gil"))["value"] == []
+    for path in ("/users", f"/users/{other}", "/groups"):
+        assert (await graph.refused("GET", path, by="gil"))[:2] == DENIED, path
+    assert (await graph.refused("POST", "/groups", GROUP, by="gil"))[:2] == DENIED

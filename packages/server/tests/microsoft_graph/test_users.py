@@ -99,7 +99,7 @@ WRONG = [
         "cannot have a user change the password",
     ),
     ({"passwordProfile": {"password": "Correct-Horse-1", "hint": "x"}}, "Invalid property 'hint'"),
-    ({"userType": "Guest"}, "Guests are not supported"),
+    ({"userType": "Guest"}, "Only members are made here"),
     ({"shoeSize": 44}, "Invalid property 'shoeSize'"),
     ({"businessPhones": [1]}, "Invalid value specified for property 'businessPhones'"),
 ]

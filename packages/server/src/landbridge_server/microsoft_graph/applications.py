@@ -75,7 +75,7 @@ class Applications(Kind[Application]):
         found = (applications.by_app_id if by_app_id else applications.get)(connection, key)
         return found if found is not None and found.tenant_id == tenant_id else None
 
-    def show(self, connection: Connection, row: Application) -> Shown:
+    def show(self, connection: Connection, row: Application, tenant_id: str) -> Shown:
         """Return an application."""
         return shapes.application(connection, row)
 
@@ -109,7 +109,7 @@ class Applications(Kind[Application]):
             credentials.set_keys(connection, row.object_id, given[KEYS], request.now)
         if caller.kind == USER:
             owners.add(connection, row.object_id, caller.object_id)
-        return Reply(self.entity(request, self.show(connection, row)), 201)
+        return Reply(self.entity(request, self.show(connection, row, row.tenant_id)), 201)
 
     def change(self, connection: Connection, request: Request) -> Reply:
         """Change an application; its service principal takes its name."""

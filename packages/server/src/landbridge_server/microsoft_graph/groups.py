@@ -60,7 +60,7 @@ class Groups(Kind[Group]):
         found = groups.get(connection, object_id(target.key))
         return found if found is not None and found.tenant_id == tenant_id else None
 
-    def show(self, connection: Connection, row: Group) -> Shown:
+    def show(self, connection: Connection, row: Group, tenant_id: str) -> Shown:
         """Return a group."""
         return shapes.group(connection, row)
 
@@ -106,7 +106,7 @@ class Groups(Kind[Group]):
                 links.add_owner(connection, caller.tenant_id, row.object_id, one)
         for one in bound["members"]:
             links.add_member(connection, caller.tenant_id, row.object_id, one)
-        return Reply(self.entity(request, self.show(connection, row)), 201)
+        return Reply(self.entity(request, self.show(connection, row, row.tenant_id)), 201)
 
     def change(self, connection: Connection, request: Request) -> Reply:
         """Change a group."""

@@ -43,8 +43,8 @@ class Kind(ABC, Generic[R]):
         """
 
     @abstractmethod
-    def show(self, connection: Connection, row: R) -> Shown:
-        """Return an object with everything that can be selected."""
+    def show(self, connection: Connection, row: R, tenant_id: str) -> Shown:
+        """Return an object with everything that can be selected, as a tenant sees it."""
 
     @abstractmethod
     def page(
@@ -87,7 +87,8 @@ class Kind(ABC, Generic[R]):
             last = rows[size - 1]
             found["@odata.nextLink"] = paging.next_link(request, (last.display_name.lower(), last.object_id))
         found["value"] = [
-            paging.selected(self.show(connection, row), request.query, self.default) for row in rows[:size]
+            paging.selected(self.show(connection, row, tenant), request.query, self.default)
+            for row in rows[:size]
         ]
         return Reply(found)
 
@@ -105,7 +106,8 @@ class Kind(ABC, Generic[R]):
         """Answer one object."""
         paging.check_options(request.query, ("$select", "$format"))
         row = self.readable(connection, request)
-        shown = paging.selected(self.show(connection, row), request.query, self.default)
+        full = self.show(connection, row, request.caller.tenant_id)
+        shown = paging.selected(full, request.query, self.default)
         return Reply(self.entity(request, shown))
 
     def entity(self, request: Request, shown: Shown) -> Shown:

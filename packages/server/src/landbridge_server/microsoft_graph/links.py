@@ -12,7 +12,7 @@ from landbridge_server.store import groups, owners, principals
 from landbridge_server.store.applications import Application
 from landbridge_server.store.database import Connection
 from landbridge_server.store.groups import Group
-from landbridge_server.store.principals import MANAGED_IDENTITY
+from landbridge_server.store.principals import MANAGED_IDENTITY, Principal
 
 Ids = Callable[[Connection, str, str, int], list[str]]
 """The ids of what is bound to an object, in order, after one of them, up to a number."""
@@ -100,8 +100,8 @@ def add_owner(connection: Connection, tenant_id: str, owned_id: str, owner_id: s
     Raises:
         GraphError: there is no such principal, or it is an owner already.
     """
-    row = principals.get(connection, owner_id)
-    if row is None or row.tenant_id != tenant_id:
+    row = objects.find(connection, tenant_id, owner_id)
+    if not isinstance(row, Principal):
         raise not_found(owner_id)
     if owners.owns(connection, owner_id, owned_id):
         raise _there_already("owners")

@@ -8,7 +8,7 @@ from landbridge_server.microsoft_graph import paging, permissions, shapes
 from landbridge_server.microsoft_graph.errors import bad
 from landbridge_server.microsoft_graph.request import GUID, Reply, Request
 from landbridge_server.microsoft_graph.shapes import USER_DEFAULT, Shown
-from landbridge_server.store import applications, groups, principals
+from landbridge_server.store import applications, groups, guests, principals
 from landbridge_server.store.applications import Application
 from landbridge_server.store.database import Connection
 from landbridge_server.store.groups import Group
@@ -31,7 +31,14 @@ def find(connection: Connection, tenant_id: str, object_id: str) -> Row | None:
         or groups.get(connection, object_id)
         or applications.get(connection, object_id)
     )
-    return found if found is not None and found.tenant_id == tenant_id else None
+    return found if found is not None and belongs(connection, found, tenant_id) else None
+
+
+def belongs(connection: Connection, row: Row, tenant_id: str) -> bool:
+    """Say whether an object is one of a tenant; a guest is."""
+    if row.tenant_id == tenant_id:
+        return True
+    return isinstance(row, Principal) and guests.is_guest(connection, tenant_id, row.object_id)
 
 
 def type_of(row: Row) -> str:
@@ -43,7 +50,7 @@ def type_of(row: Row) -> str:
     return USER_TYPE if row.kind == USER else SERVICE_PRINCIPAL_TYPE
 
 
-def show(connection: Connection, row: Row, request: Request | None = None) -> Shown:
+def show(connection: Connection, row: Row, request: Request) -> Shown:
     """Return an object among objects of other kinds: with its type, and what ``$select`` leaves."""
     found: Shown
     if isinstance(row, Group):
@@ -51,13 +58,13 @@ def show(connection: Connection, row: Row, request: Request | None = None) -> Sh
     elif isinstance(row, Application):
         found = shapes.application(connection, row)
     elif row.kind == USER:
-        found = shapes.user(connection, row)
+        found = shapes.user(connection, row, guest=row.tenant_id != request.caller.tenant_id)
     else:
         found = shapes.service_principal(connection, row)
     default = USER_DEFAULT if type_of(row) == USER_TYPE else ()
-    query = request.query if request is not None else {}
-    known = {name: found.get(name) for name in _words(query.get("$select", ""))} | found
-    return {"@odata.type": f"#microsoft.graph.{type_of(row)}", **paging.selected(known, query, default)}
+    known = {name: found.get(name) for name in _words(request.query.get("$select", ""))} | found
+    shown = paging.selected(known, request.query, default)
+    return {"@odata.type": f"#microsoft.graph.{type_of(row)}", **shown}
 
 
 def _words(select: str) -> list[str]:

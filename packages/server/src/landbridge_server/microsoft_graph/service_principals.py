@@ -73,7 +73,7 @@ class ServicePrincipals(Kind[Principal]):
         found = (principals.by_app_id if by_app_id else principals.get)(connection, key)
         return found if found is not None and found.kind != USER and found.tenant_id == tenant_id else None
 
-    def show(self, connection: Connection, row: Principal) -> Shown:
+    def show(self, connection: Connection, row: Principal, tenant_id: str) -> Shown:
         """Return a service principal."""
         return shapes.service_principal(connection, row)
 
@@ -115,7 +115,7 @@ class ServicePrincipals(Kind[Principal]):
         if caller.kind == USER:
             owners.add(connection, row.object_id, caller.object_id)
         row = principals.get(connection, row.object_id) or row
-        return Reply(self.entity(request, self.show(connection, row)), 201)
+        return Reply(self.entity(request, self.show(connection, row, row.tenant_id)), 201)
 
     def change(self, connection: Connection, request: Request) -> Reply:
         """Change a service principal; one that is disabled is out at once."""

@@ -158,8 +158,8 @@ def _kept(document: str) -> Shown:
     return found
 
 
-def user(connection: Connection, row: Principal) -> Shown:
-    """Return a user with everything that can be selected."""
+def user(connection: Connection, row: Principal, *, guest: bool = False) -> Shown:
+    """Return a user with everything that can be selected; ``guest``: in the tenant that asks."""
     kept = _kept(principals.details(connection, row.object_id))
     return {
         "id": row.object_id,
@@ -167,7 +167,7 @@ def user(connection: Connection, row: Principal) -> Shown:
         "userPrincipalName": row.user_name,
         "accountEnabled": row.enabled,
         "createdDateTime": stamp(row.created_at),
-        "userType": "Member",
+        "userType": "Guest" if guest else "Member",
         "creationType": None,
         "securityIdentifier": security_identifier(row.object_id),
         "businessPhones": kept.get("businessPhones", []),

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 from landbridge_server.identity import directory
-from landbridge_server.microsoft_graph import permissions, properties, shapes, strength
-from landbridge_server.microsoft_graph.errors import GraphError, bad
+from landbridge_server.microsoft_graph import objects, permissions, properties, shapes, strength
+from landbridge_server.microsoft_graph.errors import GraphError, bad, denied
 from landbridge_server.microsoft_graph.kind import Kind
-from landbridge_server.microsoft_graph.narrowing import Fields, fixed, flag, text
+from landbridge_server.microsoft_graph.narrowing import Fields, flag, text
 from landbridge_server.microsoft_graph.properties import FLAG, OBJECT, TEXT, TEXTS
 from landbridge_server.microsoft_graph.request import DONE, GUID, Reply, Request, Target
 from landbridge_server.microsoft_graph.shapes import USER_DEFAULT, USER_TEXTS, Shown
-from landbridge_server.store import directory_lists, principals, role_assignments, tenants
+from landbridge_server.store import directory_lists, guests, principals, role_assignments, tenants
 from landbridge_server.store.conditions import Condition
 from landbridge_server.store.database import Connection
 from landbridge_server.store.directory_lists import Place
@@ -50,7 +50,6 @@ class Users(Kind[Principal]):
             "displayname": text("name_key"),
             "userprincipalname": text("user_name_key"),
             "accountenabled": flag("enabled"),
-            "usertype": fixed("Member"),
         },
         begin={"displayname": "name_key", "userprincipalname": "user_name_key"},
     )
@@ -63,21 +62,25 @@ class Users(Kind[Principal]):
             found = principals.get(connection, target.key.lower())
         else:
             found = principals.by_user_name(connection, target.key)
-        return found if found is not None and (found.kind, found.tenant_id) == (USER, tenant_id) else None
+        known = found is not None and found.kind == USER and objects.belongs(connection, found, tenant_id)
+        return found if known else None
 
-    def show(self, connection: Connection, row: Principal) -> Shown:
-        """Return a user with everything that can be selected."""
-        return shapes.user(connection, row)
+    def show(self, connection: Connection, row: Principal, tenant_id: str) -> Shown:
+        """Return a user with everything that can be selected; one of another tenant is a guest."""
+        return shapes.user(connection, row, guest=row.tenant_id != tenant_id)
 
     def page(
         self, connection: Connection, tenant_id: str, condition: Condition, after: Place, limit: int
     ) -> list[Principal]:
-        """Return a page of users."""
-        return directory_lists.principals_page(connection, tenant_id, (USER,), condition, after, limit)
+        """Return a page of users and guests."""
+        own = directory_lists.principals_page(connection, tenant_id, (USER,), condition, after, limit)
+        guests = directory_lists.guests_page(connection, tenant_id, condition, after, limit)
+        return sorted(own + guests, key=lambda one: (one.display_name.lower(), one.object_id))[:limit]
 
     def count(self, connection: Connection, tenant_id: str, condition: Condition) -> int:
-        """Count users."""
-        return directory_lists.count_principals(connection, tenant_id, (USER,), condition)
+        """Count users and guests."""
+        own = directory_lists.count_principals(connection, tenant_id, (USER,), condition)
+        return own + directory_lists.count_guests(connection, tenant_id, condition)
 
     def check_password_change(self, connection: Connection, request: Request) -> None:
         """Return if the caller may do what a request with a password asks for; nothing is changed.
@@ -109,7 +112,11 @@ class Users(Kind[Principal]):
             principals.set_enabled(connection, row.object_id, False)
             row = row._replace(enabled=False)
         _keep(connection, row.object_id, {}, given)
-        shown = {name: value for name, value in self.show(connection, row).items() if name in USER_DEFAULT}
+        shown = {
+            name: value
+            for name, value in self.show(connection, row, row.tenant_id).items()
+            if name in USER_DEFAULT
+        }
         return Reply(self.entity(request, shown), 201)
 
     def change(self, connection: Connection, request: Request) -> Reply:
@@ -132,13 +139,25 @@ class Users(Kind[Principal]):
         return DONE
 
     def delete(self, connection: Connection, request: Request) -> Reply:
-        """Remove a user at once, with all roles: there is no bin from which one could come back."""
-        row = self._changeable(connection, request)
+        """Remove a user at once, with all roles: there is no bin from which one could come back.
+
+        A guest is turned out: with all that it is in this tenant, and nothing else.
+        """
+        row = self._manageable(connection, request)
+        if row.tenant_id != request.caller.tenant_id:
+            guests.remove(connection, request.caller.tenant_id, row.object_id)
+            return DONE
         role_assignments.remove_of_principal(connection, row.object_id)
         directory.delete_principal(connection, row.object_id)
         return DONE
 
     def _changeable(self, connection: Connection, request: Request) -> Principal:
+        row = self._manageable(connection, request)
+        if row.tenant_id != request.caller.tenant_id:
+            raise denied("a guest", "It is a guest: its own tenant can change it, and this one turn it out.")
+        return row
+
+    def _manageable(self, connection: Connection, request: Request) -> Principal:
         permissions.require_role(connection, request.caller, permissions.USERS)
         row = self.needed(connection, request)
         strength.refuse_stronger(connection, request.caller, row.object_id)
@@ -177,7 +196,9 @@ def _renamed(connection: Connection, row: Principal, given: dict[str, Any]) -> P
 
 def _check_type(given: dict[str, Any]) -> None:
     if given.get("userType", "Member") != "Member":
-        raise bad("Guests are not supported by this cloud: 'userType' can only be 'Member'.")
+        raise bad(
+            "Only members are made here: 'landbridge tenant add-guest' makes guests of users elsewhere."
+        )
 
 
 def _password(given: dict[str, Any], request: Request) -> bool:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, tuple_
 
 from landbridge_server.store.applications import Application
 from landbridge_server.store.conditions import Condition, sql
 from landbridge_server.store.groups import Group
 from landbridge_server.store.principals import COLUMNS, Principal, from_row
-from landbridge_server.store.schema import applications, groups, principals
+from landbridge_server.store.schema import applications, groups, guests, principals
 
 Place = tuple[str, str]
 """A lower-case display name and an object id."""
@@ -57,6 +57,18 @@ def principals_page(
     return sorted(found, key=lambda one: (one.display_name.lower(), one.object_id))[:limit]
 
 
+def guests_page(
+    connection: Connection, tenant_id: str, condition: Condition, after: Place, limit: int
+) -> list[Principal]:
+    """Return up to ``limit`` guests of a tenant, in order, those after a place."""
+    own = (principals.c.object_id.in_(_guests(tenant_id)), sql(principals, condition))
+    return [from_row(row) for row in _rows(connection, COLUMNS, principals, own, after, limit)]
+
+
+def _guests(tenant_id: str) -> Select[tuple[str]]:
+    return select(guests.c.object_id).where(guests.c.tenant_id == tenant_id)
+
+
 def groups_page(
     connection: Connection, tenant_id: str, condition: Condition, after: Place, limit: int
 ) -> list[Group]:
@@ -79,6 +91,12 @@ def count_principals(
 ) -> int:
     """Count the principals of some kinds for which a condition holds."""
     return _count(connection, principals, tenant_id, condition, principals.c.kind.in_(list(kinds)))
+
+
+def count_guests(connection: Connection, tenant_id: str, condition: Condition) -> int:
+    """Count the guests of a tenant for whom a condition holds."""
+    own = (principals.c.object_id.in_(_guests(tenant_id)), sql(principals, condition))
+    return connection.execute(select(func.count()).select_from(principals).where(*own)).scalar() or 0
 
 
 def count_groups(connection: Connection, tenant_id: str, condition: Condition) -> int:

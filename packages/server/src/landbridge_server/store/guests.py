@@ -5,7 +5,17 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, select
 
 from landbridge_server.store.prepared import Prepared
-from landbridge_server.store.schema import guests, principals, role_assignments, tenants
+from landbridge_server.store.schema import (
+    applications,
+    directory_role_assignments,
+    group_members,
+    groups,
+    guests,
+    owners,
+    principals,
+    role_assignments,
+    tenants,
+)
 from landbridge_server.store.tenants import Tenant
 
 _IS_GUEST = Prepared(
@@ -29,7 +39,7 @@ def is_guest(connection: Connection, tenant_id: str, object_id: str) -> bool:
 
 
 def remove(connection: Connection, tenant_id: str, object_id: str) -> bool:
-    """End what a user is in a tenant, roles there included; say no if it was no guest."""
+    """End what a user is in a tenant: roles, memberships and what it owns; say no if it was no guest."""
     removed = connection.execute(
         guests.delete().where(guests.c.tenant_id == tenant_id, guests.c.object_id == object_id)
     )
@@ -38,6 +48,23 @@ def remove(connection: Connection, tenant_id: str, object_id: str) -> bool:
             role_assignments.c.tenant_id == tenant_id, role_assignments.c.principal_id == object_id
         )
     )
+    connection.execute(
+        directory_role_assignments.delete().where(
+            directory_role_assignments.c.tenant_id == tenant_id,
+            directory_role_assignments.c.principal_id == object_id,
+        )
+    )
+    there = select(groups.c.object_id).where(groups.c.tenant_id == tenant_id)
+    connection.execute(
+        group_members.delete().where(
+            group_members.c.member_id == object_id, group_members.c.group_id.in_(there)
+        )
+    )
+    owned = there.union(
+        select(applications.c.object_id).where(applications.c.tenant_id == tenant_id),
+        select(principals.c.object_id).where(principals.c.tenant_id == tenant_id),
+    )
+    connection.execute(owners.delete().where(owners.c.owner_id == object_id, owners.c.object_id.in_(owned)))
     return removed.rowcount == 1
 
 
