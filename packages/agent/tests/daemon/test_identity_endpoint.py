@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
 import socket
@@ -11,7 +12,7 @@ import sys
 
 import pytest
 
-from landbridge_agent.daemon import caller, identity_endpoint
+from landbridge_agent.daemon import caller, identity_endpoint, socket_owner
 from landbridge_agent.daemon.caller import UNKNOWN, Caller, find
 from landbridge_agent.daemon.identity_endpoint import IdentityEndpoint, PortTaken, bind
 from landbridge_agent.daemon.local_http import LocalServer, Reply
@@ -89,8 +90,14 @@ async def test_two_relocated_agents_have_a_port_each(tmp_path):
 # -- who asks ------------------------------------------------------------------------------------
 
 
+def refuse(*_arguments):
+    raise OSError(errno.EPERM, "not here")
+
+
+@pytest.mark.parametrize("way", ["asked", "listed"])
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-def test_the_kernel_tells_who_is_connected(family, host):
+def test_the_kernel_tells_who_is_connected(family, host, way, monkeypatch):
+    monkeypatch.setattr(socket_owner, "listed" if way == "asked" else "asked", refuse)
     with socket.socket(family) as server:
         server.bind((host, 0))
         server.listen()
@@ -102,7 +109,9 @@ def test_the_kernel_tells_who_is_connected(family, host):
     assert found == Caller(os.getuid(), os.getpid(), os.path.realpath(sys.executable))
 
 
-def test_a_socket_of_both_families_is_found_too():
+@pytest.mark.parametrize("way", ["asked", "listed"])
+def test_a_socket_of_both_families_is_found_too(way, monkeypatch):
+    monkeypatch.setattr(socket_owner, "listed" if way == "asked" else "asked", refuse)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_INET6) as client:
         client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         client.connect((f"::ffff:{server.getsockname()[0]}", server.getsockname()[1]))
@@ -111,7 +120,9 @@ def test_a_socket_of_both_families_is_found_too():
             assert find(peer, accepted.getsockname()).process == os.getpid()
 
 
-def test_who_has_left_is_unknown():
+@pytest.mark.parametrize("way", ["asked", "listed"])
+def test_who_has_left_is_unknown(way, monkeypatch):
+    monkeypatch.setattr(socket_owner, "listed" if way == "asked" else "asked", refuse)
     assert find(("127.0.0.1", 1), ("127.0.0.1", 2)) == UNKNOWN
     assert str(UNKNOWN) == "a process of an unknown user"
 

@@ -1,6 +1,6 @@
-"""Which process is at the other end of a connection over loopback: /proc/net/tcp, then /proc/PID/fd.
+"""Which process is at the other end of a connection over loopback: its socket, then /proc/PID/fd.
 
-Only the kernel's word is taken. Reading it may take long where there are many sockets, so it
+Only the kernel's word is taken. Looking for a process may take long where there are many, so it
 runs in a thread and within bounds; what cannot be found in time is said to be unknown.
 """
 
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import sys
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
+
+from landbridge_agent.daemon.socket_owner import socket_of
 
 SECONDS = 1.0
 """How long a search may take."""
-
-MAX_LINES = 500_000
 
 
 class Caller(NamedTuple):
@@ -47,7 +44,7 @@ class Callers:
     async def user(self, peer: tuple[str, int], local: tuple[str, int]) -> int | None:
         """Return the user whose socket is ``peer``, connected to ``local``."""
         async with self._turn:
-            found = await asyncio.to_thread(_socket, peer, local, time.monotonic() + SECONDS)
+            found = await asyncio.to_thread(socket_of, peer, local, time.monotonic() + SECONDS)
         return found[0] if found else None
 
     async def whole(self, peer: tuple[str, int], local: tuple[str, int]) -> Caller:
@@ -59,7 +56,7 @@ class Callers:
 def find(peer: tuple[str, int], local: tuple[str, int]) -> Caller:
     """Look a caller up. Blocking: not for the event loop."""
     deadline = time.monotonic() + SECONDS
-    found = _socket(peer, local, deadline)
+    found = socket_of(peer, local, deadline)
     if found is None:
         return UNKNOWN
     user, inode = found
@@ -71,41 +68,6 @@ def find(peer: tuple[str, int], local: tuple[str, int]) -> Caller:
     except OSError:
         program = ""
     return Caller(user, process, program)
-
-
-def _socket(peer: tuple[str, int], local: tuple[str, int], deadline: float) -> tuple[int, int] | None:
-    """Return user and inode of the caller's socket: its local end is our ``peer``."""
-    for table in ("tcp6",) if ":" in peer[0] else ("tcp", "tcp6"):
-        mapped = table == "tcp6" and ":" not in peer[0]
-        wanted = (_written(*peer, mapped), _written(*local, mapped))
-        for row in _rows(table, deadline):
-            if (row[1], row[2]) == wanted:
-                return int(row[7]), int(row[9])
-    return None
-
-
-def _rows(table: str, deadline: float) -> Iterator[list[str]]:
-    try:
-        with open(f"/proc/net/{table}", encoding="ascii", errors="replace") as file:
-            next(file, None)
-            for number, line in enumerate(file):
-                if number >= MAX_LINES or (number % 1000 == 999 and time.monotonic() > deadline):
-                    return
-                row = line.split()
-                if len(row) > 9:
-                    yield row
-    except OSError:
-        return
-
-
-def _written(host: str, port: int, mapped: bool) -> str:
-    """Return an address as the kernel writes it: words of 32 bits in the machine's own order."""
-    if mapped:
-        raw = b"\0" * 10 + b"\xff\xff" + socket.inet_pton(socket.AF_INET, host)
-    else:
-        raw = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-    words = (raw[at : at + 4] for at in range(0, len(raw), 4))
-    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words) + f":{port:04X}"
 
 
 def _owner(inode: int, user: int, deadline: float) -> int | None:
