@@ -12,8 +12,10 @@ import hmac
 import io
 import ipaddress
 import json
+import os
 import socket
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -386,3 +388,23 @@ def closed_port() -> Iterator[int]:
 @pytest.fixture
 def make_service_token() -> Any:
     return service_token
+
+
+@pytest.fixture
+def himdsd(azcmagent: CommandLine) -> Any:
+    """Runs the daemon of the test's machine as a process of its own, within a block."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[asyncio.subprocess.Process]:
+        environment = {**os.environ, **azcmagent.environment}
+        command = [sys.executable, "-I", "-m", "landbridge_agent.daemon.main", "-v"]
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+            process._transport.close()
+
+    return running

@@ -48,6 +48,11 @@ class AgentConfig(NamedTuple):
     physicalLocation: str
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """What a machine keeps when it is moved: who it is, where it proves that, whom it trusts."""
+        return (self.principalId, self.clientId, self.tokenEndpoint, self.endpoint, self.caFile)
+
+    @property
     def portal_page(self) -> str:
         """The machine's page in the cloud's portal; empty where there is none."""
         return f"{self.portal}/#@{self.tenantId}/resource{self.resourceId}/overview" if self.portal else ""
@@ -240,6 +245,21 @@ class Machine:
     def replace_identity(self, private_key: str, chain: str) -> None:
         """Write private key and chain (PEM) in one step, so that they always fit together."""
         _write(self.paths.identity, f"{private_key.strip()}\n{chain.strip()}\n".encode())
+
+    def moved(self, config: AgentConfig, resource_id: str) -> AgentConfig:
+        """Note the id that this machine has now; what it is and how it proves it stays.
+
+        Raises:
+            StateError: it cannot be written.
+            ValueError: that is not the id of a machine.
+        """
+        parts = resource_id.split("/")
+        if len(parts) != 9:
+            raise ValueError(f"'{resource_id}' is not the id of a machine.")
+        place = {"subscriptionId": parts[2], "resourceGroup": parts[4], "resourceName": parts[8]}
+        changed = config._replace(resourceId=resource_id, **place)
+        _write(self.paths.agent_config, _as_json(changed._asdict()))
+        return changed
 
     def forget(self) -> None:
         """Go back to not connected; the local configuration and the logs stay."""

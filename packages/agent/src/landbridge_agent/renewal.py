@@ -3,7 +3,8 @@
     python -m landbridge_agent.renewal STATE_ROOT RELOCATED
 
 It prints one JSON line: ``{"dueIn": seconds, "expiresIn": seconds}`` when there is time, or
-``{"request": PEM, "expiresIn": seconds}`` with a request for a new key. In that case it waits
+``{"request": PEM, "expiresIn": seconds}`` with a request for a new key, or, once the certificate
+has ended, ``{"rejoin": RejoinRequest, "expiresIn": seconds}``. In these cases it waits
 for ``{"certificate": PEM}`` on stdin, checks that it fits, and replaces key and certificate in
 one step. The new private key never leaves this process but for the identity file.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from landbridge_agent.keys import certificate_request, check_pair, leaf, new_private_key, period
 from landbridge_agent.machine import Machine, StateError
 from landbridge_agent.paths import Paths
+from landbridge_agent.rejoining import by_identity
 
 
 def due_in(identity: bytes, now: float) -> tuple[float, float]:
@@ -44,8 +46,12 @@ def renew(machine: Machine, now: float) -> None:
         print(json.dumps({"dueIn": wait, "expiresIn": left}), flush=True)
         return
     private_key = new_private_key()
-    request = certificate_request(private_key, config.clientId)
-    print(json.dumps({"request": request, "expiresIn": left}), flush=True)
+    if left > 0:
+        asked: dict[str, object] = {"request": certificate_request(private_key, config.clientId)}
+    else:
+        proven = by_identity(identity, config.resourceId, config.endpoint, private_key, now)
+        asked = {"rejoin": proven.to_json()}
+    print(json.dumps({**asked, "expiresIn": left}), flush=True)
     answer = json.loads(sys.stdin.readline() or "{}")
     chain = answer.get("certificate") if isinstance(answer, dict) else None
     if not isinstance(chain, str):

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
-from landbridge_agent.daemon.control_plane import ControlPlane, Refused
+from landbridge_agent.daemon.control_plane import CLONED, ControlPlane, Refused
 from landbridge_agent.daemon.link import Link, LinkRefused, open_link
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.rendezvous import Rendezvous
@@ -58,12 +58,13 @@ class Channel:
         random: Callable[[], float],
         heartbeat: Callable[[], agent_api.Heartbeat],
         answered: Callable[[agent_api.HeartbeatReply], None],
+        established: Callable[[agent_api.Session], None],
         config: ListenerConfig,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._api, self._dialer, self._rendezvous = api, dialer, rendezvous
         self._status, self._log, self._clock = status, log, clock
-        self._heartbeat, self._answered = heartbeat, answered
+        self._heartbeat, self._answered, self._established = heartbeat, answered, established
         self._now = loop.time
         self._listener = Listener(config, random, loop.time())
         self._session: agent_api.Session | None = None
@@ -166,12 +167,12 @@ class Channel:
         self._status.channel_open = False
         if self._listener_was_reached(why):
             self._log.warning(f"Not listening: {why.rstrip('.')}. Next attempt in {at - self._now():.1f} s")
-        self._status.failed("AZCM0026", why, self._clock())
+        self._status.failed(self._code, why, self._clock())
         beats = self._session.heartbeatSeconds if self._session else agent_api.HEARTBEAT_SECONDS
         if self._session is not None and self._now() - self._contact > beats:
             self._beat.set()  # the relay is away; the control plane may not be
 
-    _last_why = ""
+    _code, _last_why = "AZCM0026", ""
 
     def _listener_was_reached(self, why: str) -> bool:
         """Log a reason once, not with each of a hundred attempts."""
@@ -183,12 +184,15 @@ class Channel:
             session = await self._api.session()
         except Refused as error:
             why = f"{error.reason.rstrip('.')}. {GONE}" if error.status in (401, 404) else error.reason
+            self._code = "AZCM0027" if error.code == CLONED else "AZCM0026"
             self._do(self._listener.token_failed(error.status or 500, why, self._now()))
         except Unreachable as error:
             self._do(self._listener.token_failed(None, str(error), self._now()))
         else:
+            self._code = "AZCM0026"
             self._session = session
             self._rendezvous.configure(session)
+            self._established(session)
             valid_for = session.listenTokenExpiresOn - session.serverTime
             self._do(self._listener.token_renewed(session.listenToken, valid_for, self._now()))
 

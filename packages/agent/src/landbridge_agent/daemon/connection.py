@@ -15,7 +15,7 @@ from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.rendezvous import Rendezvous
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.dial import Dialer, Unreachable, split_https
-from landbridge_agent.facts import report
+from landbridge_agent.facts import fingerprint, report
 from landbridge_agent.https import Client
 from landbridge_agent.local_config import Incoming, InvalidSetting, incoming
 from landbridge_agent.machine import AgentConfig, Machine, StateError
@@ -64,7 +64,9 @@ class Connection:
         self._dialer, self._relay = Dialer(context), Dialer(context)
         self._proxy = self._use_proxy()
         client = Client(self._dialer, f"himdsd/{AGENT_VERSION}")
-        self._api = ControlPlane(client, config, str(machine.paths.identity), loop.time)
+        self._api = ControlPlane(
+            client, config, str(machine.paths.identity), loop.time, fingerprint.read(machine.paths)
+        )
         self.instance, self.machine_token = self._api.instance, self._api.machine_token
         rendezvous = Rendezvous(machine, self._relay, status, log, clock, self._port_used)
         self._channel = Channel(
@@ -77,6 +79,7 @@ class Connection:
             random,
             self._heartbeat,
             self._answered,
+            self._established,
             listener,
         )
         self._sequence = 0
@@ -140,6 +143,17 @@ class Connection:
             self._force = True
             self._wanted.set()
 
+    def _established(self, session: agent_api.Session) -> None:
+        """Follow a machine that was moved: its id is another one now, its identity the same."""
+        if session.resourceId.lower() == self._config.resourceId.lower():
+            return
+        try:
+            self._config = self._machine.moved(self._config, session.resourceId)
+        except (StateError, ValueError) as error:
+            self._log.error(f"The machine's new place {session.resourceId} cannot be noted: {error}")
+            return
+        self._log.info(f"This machine was moved: it is {session.resourceId} now")
+
     # -- facts ---------------------------------------------------------------------------------
 
     def _port_used(self, port: int) -> None:
@@ -201,11 +215,18 @@ class Connection:
         async with run("renewal", str(paths.root), "1" if paths.relocated else "0") as child:
             answer = json.loads(await child.line())
             self._status.certificate_ends = self._clock() + float(answer["expiresIn"])
-            request = answer.get("request")
-            if request is None:
+            if "dueIn" in answer:
                 return float(answer["dueIn"])
-            chain = await self._api.renew(request)
+            came_back = "rejoin" in answer
+            if came_back:
+                chain = await self._api.rejoin(answer["rejoin"])
+            else:
+                chain = await self._api.renew(answer["request"])
             await child.send({"certificate": chain})
             await child.end()
-        self._log.info("The machine's certificate was renewed")
+        if came_back:
+            self._log.info("The machine's certificate had ended; its key brought a new one")
+            self._channel.redial("the machine came back")
+        else:
+            self._log.info("The machine's certificate was renewed")
         return 0.0

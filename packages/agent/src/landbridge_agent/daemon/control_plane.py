@@ -5,6 +5,7 @@ The token lives in memory only; it is fetched anew before it ends, and at once a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from landbridge_agent.https import Requests, Response
 from landbridge_agent.machine import AgentConfig
 from landbridge_agent.version import AGENT_VERSION
 from landbridge_wire import agent_api
+
+CLONED = "MachineCloned"
+"""The code with which the control plane refuses a copy of a machine."""
 
 EARLY_SECONDS = 300.0
 """A token that ends within this time is replaced."""
@@ -42,7 +46,12 @@ class ControlPlane:
     """Calls one control plane as one machine. ``monotonic`` measures the token's life."""
 
     def __init__(
-        self, client: Requests, config: AgentConfig, identity_file: str, monotonic: Callable[[], float]
+        self,
+        client: Requests,
+        config: AgentConfig,
+        identity_file: str,
+        monotonic: Callable[[], float],
+        fingerprint: str = "",
     ) -> None:
         self._client = client
         self._config = config
@@ -50,6 +59,10 @@ class ControlPlane:
         self._monotonic = monotonic
         self._token = ""
         self._token_ends = 0.0
+        self._fingerprint = fingerprint
+        self._instance = os.urandom(8).hex()  # of this process's connection, for as long as it lasts
+        self.quarantine = ""
+        """Why this machine is taken for a copy; then nothing is asked in its name but who it is."""
 
     async def session(self) -> agent_api.Session:
         """Return where and with what the machine listens.
@@ -57,8 +70,13 @@ class ControlPlane:
         Raises:
             Refused, Unreachable: as every call here.
         """
-        request = agent_api.SessionRequest(AGENT_VERSION).to_json()
-        answer = await self._call("POST", agent_api.SESSION, request)
+        request = agent_api.SessionRequest(AGENT_VERSION, self._fingerprint, self._instance).to_json()
+        try:
+            answer = await self._call("POST", agent_api.SESSION, request)
+        except Refused as error:
+            self.quarantine = error.reason if error.code == CLONED else ""
+            raise
+        self.quarantine = ""
         try:
             return agent_api.Session.from_json(answer.json())
         except agent_api.MalformedMessage as error:
@@ -100,8 +118,15 @@ class ControlPlane:
             self._token = ""
             answer = await self._client.request(method, url, token=await self._fresh_token(), body=body)
         if not answer.ok:
-            raise Refused(answer.status, answer.reason)
+            raise Refused(answer.status, answer.reason, answer.error[0])
         return answer
+
+    async def rejoin(self, request: Mapping[str, object]) -> str:
+        """Return a certificate chain (PEM) for the proof of a key whose certificate has ended."""
+        answer = await self._client.request("POST", self._config.endpoint + agent_api.REJOINS, body=request)
+        if not answer.ok:
+            raise Refused(answer.status, answer.reason, answer.error[0])
+        return answer.text("certificate")
 
     async def _fresh_token(self) -> str:
         if not self._token or self._monotonic() > self._token_ends:
@@ -120,6 +145,8 @@ class ControlPlane:
         Raises:
             Refused, Unreachable: as every call here.
         """
+        if self.quarantine:
+            raise Refused(403, self.quarantine, CLONED)
         answer = await self._grant({"resource": resource})
         lifetime = answer.json().get("expires_in")
         if not isinstance(lifetime, int | float) or isinstance(lifetime, bool) or not 0 < lifetime < 1e7:

@@ -103,8 +103,11 @@ class Service:
         settings = self._settings_mark()
         while True:
             poked = await self._changed(POLL_SECONDS)
-            if self._config() != config:
+            found = self._config()
+            if found is None or found.identity != config.identity:
                 return
+            if poked and not self._status.channel_open:
+                return  # azcmagent has changed something, and there is nothing to lose by a new attempt
             mark = self._settings_mark()
             if mark != settings or poked:
                 settings = mark

@@ -53,7 +53,9 @@ class Copies:
         row = self.db.read(lambda connection: machines.get(connection, machine_key))
         known = row.fingerprint if row else None
         if known and request.fingerprint and known != request.fingerprint:
-            raise self._refusal(machine_key, "This computer is not the one that the machine was connected on.")
+            raise self._refusal(
+                machine_key, "This computer is not the one that the machine was connected on."
+            )
         before = self._instances.get(path, request.instance)
         if request.instance and before != request.instance and await self.answers(path, ANSWER_SECONDS):
             raise self._refusal(machine_key, "Another agent is connected with this machine's identity.")
