@@ -78,6 +78,9 @@ def test_names_that_are_the_same_are_told_apart_by_their_ids(connection):
         (Is("enabled", False), []),
         (Is("enabled", True), ["abc", "ABD", "x_y"]),
         (HasUri("api://x"), ["x_y"]),
+        (HasUri("api://x", "no"), ["x_y"]),
+        (HasUri("no", "a-abc"), ["abc"]),
+        (Not(HasUri("no", "no")), ["abc", "ABD", "x_y"]),
         (Always(False), []),
     ],
 )

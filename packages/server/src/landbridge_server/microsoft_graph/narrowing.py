@@ -88,4 +88,4 @@ def fixed(own: Value) -> Meaning:
 
 def app_or_uri(value: str) -> Condition:
     """Return the condition of a service principal name: an application id or an identifier URI."""
-    return Either(Is("app_id", value.lower()), HasUri(value))
+    return HasUri(value, value.lower())

@@ -41,7 +41,12 @@ class GraphService:
         work = work_for(request)
         try:
             request = await self._with_password(request)
-            if method == "GET" or target.rest[-1:] in [(name,) for name in (*QUESTIONS, "getbyids")]:
+            if method == "GET" and (target.rest or not target.key):
+                # A list: what it has to walk over may be long, and the event loop must not wait for it.
+                reply, decided = await self.db.read_aside(
+                    lambda connection: _watched(work, connection, request)
+                )
+            elif method == "GET" or target.rest[-1:] in [(name,) for name in (*QUESTIONS, "getbyids")]:
                 reply, decided = self.db.read(lambda connection: _watched(work, connection, request))
             else:
                 reply, decided = await self.db.write(lambda connection: _watched(work, connection, request))

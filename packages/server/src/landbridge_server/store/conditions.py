@@ -5,12 +5,11 @@ Columns are named by whoever makes a condition, never by a client; values are bo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, false, not_, or_, select, true
-
-from landbridge_server.store.schema import identifier_uris
+from sqlalchemy import ColumnElement, Table, and_, false, not_, or_, true
 
 LAST = "\U0010ffff"
 """Sorts behind every text that goes on."""
@@ -34,9 +33,13 @@ class Begins:
 
 @dataclass(frozen=True)
 class HasUri:
-    """The application has this identifier URI, exactly; the table has a column ``app_id``."""
+    """The application has this identifier URI, exactly, or this application id, where one is given.
+
+    The table has a column ``app_id``. No URI looks like an id: each has a scheme.
+    """
 
     uri: str
+    app_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,25 @@ class Always:
 Condition = Is | Begins | HasUri | Both | Either | Not | Always
 
 
+def resolved(condition: Condition, owner_of: Callable[[str], str | None]) -> Condition:
+    """Return a condition without URIs; ``owner_of`` returns the application id that has one.
+
+    A database that is asked for one id takes the index of ids, whatever else stands there.
+    """
+    if isinstance(condition, Both):
+        return Both(resolved(condition.left, owner_of), resolved(condition.right, owner_of))
+    if isinstance(condition, Either):
+        return Either(resolved(condition.left, owner_of), resolved(condition.right, owner_of))
+    if isinstance(condition, Not):
+        return Not(resolved(condition.inner, owner_of))
+    if isinstance(condition, HasUri):
+        app_id = owner_of(condition.uri) or condition.app_id
+        return Is("app_id", app_id) if app_id else Always(False)
+    return condition
+
+
 def sql(table: Table, condition: Condition) -> ColumnElement[bool]:
-    """Return a condition on the rows of a table."""
+    """Return a resolved condition on the rows of a table."""
     if isinstance(condition, Both):
         return and_(sql(table, condition.left), sql(table, condition.right))
     if isinstance(condition, Either):
@@ -83,8 +103,7 @@ def sql(table: Table, condition: Condition) -> ColumnElement[bool]:
     if isinstance(condition, Always):
         return true() if condition.value else false()
     if isinstance(condition, HasUri):
-        named = select(identifier_uris.c.app_id).where(identifier_uris.c.uri == condition.uri)
-        return table.c.app_id.in_(named)
+        raise TypeError("Whose the URI is must be looked up first: resolved().")
     column: ColumnElement[Any] = table.c[condition.column]
     if isinstance(condition, Begins):
         return and_(column >= condition.value, column < condition.value + LAST)
