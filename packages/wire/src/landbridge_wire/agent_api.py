@@ -241,7 +241,9 @@ class Session(_Message):
     ``listenAddress`` is the wss URL of the control channel with ``sb-hc-action=listen``;
     ``listenToken`` the SAS for its ServiceBusAuthorization header, valid until
     ``listenTokenExpiresOn`` (unix seconds). ``serviceConfigurationKey`` (base64) verifies
-    the HS256 Service-Configuration-Token that a sender brings along.
+    the HS256 Service-Configuration-Token that a sender brings along. ``roots`` (PEM) are the roots
+    that the machine is to trust from now on; empty: it stays as it is. A certificate of the machine
+    that began before ``renewBefore`` (unix seconds) is to be renewed now.
     """
 
     resourceId: str
@@ -251,6 +253,8 @@ class Session(_Message):
     serviceConfigurationKey: str
     heartbeatSeconds: int
     serverTime: int
+    roots: str = ""
+    renewBefore: int = 0
 
     @classmethod
     def from_json(cls, body: object) -> Self:
@@ -263,6 +267,8 @@ class Session(_Message):
             _text(body, "serviceConfigurationKey"),
             _number(body, "heartbeatSeconds"),
             _number(body, "serverTime"),
+            _text(body, "roots", ""),
+            _number(body, "renewBefore", 0),
         )
 
 

@@ -19,6 +19,7 @@ from landbridge_server.arm.sign_in_notes import SignInNotes
 from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.ca.keyring import open_secret
+from landbridge_server.ca.rotation import renews_before
 from landbridge_server.config import Config
 from landbridge_server.edge.exposition import RequestTimes
 from landbridge_server.edge.middleware import Edge
@@ -43,10 +44,12 @@ from landbridge_server.microsoft_graph.http import VERSION, GraphHttp
 from landbridge_server.microsoft_graph.service import GraphService
 from landbridge_server.portal.http import PortalHttp
 from landbridge_server.providers.composition import ResourceManager
+from landbridge_server.reconcile import follow_rotation
 from landbridge_server.reconcile.delete_groups import DeleteGroups
 from landbridge_server.reconcile.driver import Driver, Task
 from landbridge_server.reconcile.flush_activity import FlushActivity
 from landbridge_server.reconcile.flush_presence import FlushPresence
+from landbridge_server.reconcile.follow_rotation import FollowRotation
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
@@ -65,7 +68,9 @@ BEAT_SECONDS = 1.0
 RECHECK_SECONDS = 1.0
 """Half of the time within which access must end once it was taken away."""
 DELETION_SECONDS = 30.0
-RENEWAL_SECONDS = 3600.0
+ROTATION_SECONDS = 2.0
+RENEWAL_SECONDS = 10.0
+"""A look at the times of two files; little more is done unless something changed."""
 
 
 class ControlPlane:
@@ -96,15 +101,18 @@ class ControlPlane:
 
     def _open_cloud(self, now: float) -> None:
         config = self.config
+        follow_rotation.at_start(self.db, config.data / "ca", config.data / "keys" / "relay.key")
         self.db.read(lambda connection: ownership.check(connection, config.data))
         self.authority = CertificateAuthority.open(config.data / "ca", now)
         self.tls = ServerTls(config, self.authority, now)
         self._relay_key = open_secret(config.data / "keys" / "relay.key")
         self.tenant = start_cloud(self.db, config, self.authority, self._relay_key, now)
+        self.portal = PortalHttp(self.db, config, self.authority)
+        followers = [self._renew_server_certificate, self.portal.follow]
+        self.rotation = FollowRotation(self.db, self.authority, self._relay_key, self.clock, followers)
         self._open_identity()
         self._open_fleet()
         self._open_resources()
-        self.portal = PortalHttp(self.db, config, self.authority.root)
         self.metadata = CloudMetadataHttp(
             self.endpoints, config.identity_provider, self.tenant.tenant_id, config.domain
         )
@@ -190,6 +198,7 @@ class ControlPlane:
                 ),
                 *(self._node_tasks(self.node) if self.node else ()),
                 Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),
+                Task("follow_rotation", self.rotation, ROTATION_SECONDS),
                 Task("renew_certificate", self._renew_certificate, RENEWAL_SECONDS),
             ]
         )
@@ -214,8 +223,17 @@ class ControlPlane:
             self.clock,
             rejoining,
             self.copies,
+            self._trust,
         )
         self.broker.on_heartbeat = self._heartbeat
+
+    def _trust(self) -> tuple[str, float]:
+        """Return the roots that machines are to trust, and since when their certificates are current.
+
+        With a server certificate of the operator's own, whom machines trust is not ours to say.
+        """
+        roots = "" if self.config.tls_cert else self.authority.bundle
+        return roots, renews_before(self.rotation.current)
 
     def _node_tasks(self, node: Node) -> list[Task]:
         news, mail = Task("news", node.news, BEAT_SECONDS), Task("mail", node.mail, BEAT_SECONDS)
@@ -288,6 +306,9 @@ class ControlPlane:
         await self.driver.settle()
 
     async def _renew_certificate(self) -> None:
+        self._renew_server_certificate()
+
+    def _renew_server_certificate(self) -> None:
         self.tls.renew(self.clock())
 
     async def _recheck_sessions(self) -> None:

@@ -7,7 +7,7 @@ place and everything goes on; it must come back before the issuing certificate e
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -102,11 +102,22 @@ def _signed_by_its_key(request: x509.CertificateSigningRequest) -> bool:
 class CertificateAuthority:
     """Issues certificates; open it with ``CertificateAuthority.open``."""
 
-    def __init__(self, folder: Path, root: x509.Certificate, issuing: Signer) -> None:
-        """Take an opened authority."""
+    def __init__(self, folder: Path, roots: Sequence[x509.Certificate], issuing: Signer, cross: str) -> None:
+        """Take an opened authority: the root of ``issuing`` first, then others that are trusted.
+
+        ``cross`` (PEM) is that first root signed by the one before, during a rotation; or empty.
+        """
+        self.folder = folder
         self.root_file = folder / "root.pem"
-        self.root = root
+        self.roots = tuple(roots)
+        self.root = roots[0]
         self.issuing = issuing
+        self.cross = cross
+
+    @property
+    def bundle(self) -> str:
+        """All roots that clients are to trust (PEM), the current one first."""
+        return certificate_pem(*self.roots).decode()
 
     @classmethod
     def open(cls, folder: Path, now: float, label: str = "Landbridge Root CA") -> CertificateAuthority:
@@ -117,18 +128,36 @@ class CertificateAuthority:
         """
         if not (folder / "root.pem").exists():
             _make_root(folder, now, label)
-        root = load_certificate(folder / "root.pem")
+        roots = x509.load_pem_x509_certificates((folder / "root.pem").read_bytes())
+        root = roots[0]
         if _due(folder / "issuing.pem", now, 365) or not _paired(
             folder / "issuing.pem", folder / "issuing.key"
         ):
             _make_issuing(folder, root, now)
         issuing = Signer(load_certificate(folder / "issuing.pem"), load_key(folder / "issuing.key"))
-        return cls(folder, root, issuing)
+        cross = folder / "cross.pem"
+        return cls(folder, roots, issuing, cross.read_text() if cross.exists() else "")
+
+    def reopen(self, now: float) -> None:
+        """Become what the files say now, in place: who holds this authority goes on with the new one.
+
+        Raises:
+            CaError: as ``open``; then nothing has changed.
+        """
+        self.__dict__.update(CertificateAuthority.open(self.folder, now).__dict__)
 
     def server_certificate(self, names: Iterable[str], key: ec.EllipticCurvePublicKey, now: float) -> bytes:
         """Return PEM of a server certificate and the issuing one, as a TLS server sends them."""
         leaf = profiles.server(names, key, self.issuing, now, SERVER_DAYS)
-        return certificate_pem(leaf, self.issuing.certificate)
+        return certificate_pem(leaf) + self._sent_along()
+
+    def _sent_along(self) -> bytes:
+        """What a TLS server sends behind its own certificate."""
+        return (self.issuing.pem + self.cross).encode()
+
+    def sends(self, chain: bytes) -> bool:
+        """Say whether the file of a server certificate has the right certificates behind the first."""
+        return chain.endswith(b"-----END CERTIFICATE-----\n" + self._sent_along())
 
     def machine_certificate(
         self, client_id: str, resource_id: str, key: ec.EllipticCurvePublicKey, now: float
@@ -161,6 +190,17 @@ def _paired(certificate: Path, key_file: Path) -> bool:
     )
 
 
+def root_key_file(folder: Path, root: x509.Certificate) -> Path | None:
+    """Return the file with the private key of a root; None where it is kept elsewhere."""
+    wanted = public_key_text(_ec_key(root))
+    found = (path for path in sorted(folder.glob("root*.key")) if _is_key(path, wanted))
+    return next(found, None)
+
+
+def _is_key(path: Path, wanted: str) -> bool:
+    return public_key_text(load_key(path).public_key()) == wanted
+
+
 def _make_root(folder: Path, now: float, label: str) -> None:
     key = new_key()
     certificate = profiles.root(profiles.name(label), key, now, ROOT_DAYS)
@@ -169,7 +209,8 @@ def _make_root(folder: Path, now: float, label: str) -> None:
 
 
 def _make_issuing(folder: Path, root: x509.Certificate, now: float) -> None:
-    if not (folder / "root.key").exists():
+    key_file = root_key_file(folder, root)
+    if key_file is None:
         if _due(folder / "issuing.pem", now, 0) or not _paired(
             folder / "issuing.pem", folder / "issuing.key"
         ):
@@ -178,7 +219,7 @@ def _make_issuing(folder: Path, root: x509.Certificate, now: float) -> None:
                 "Put the root's key back, start once, and move it away again."
             )
         return
-    signer = Signer(root, load_key(folder / "root.key"))
+    signer = Signer(root, load_key(key_file))
     key = new_key()
     certificate = profiles.intermediate(
         profiles.name("Landbridge Issuing CA"), key.public_key(), signer, now, ISSUING_DAYS
@@ -212,6 +253,8 @@ def _serves(
     try:
         certificate.verify_directly_issued_by(authority.issuing.certificate)
     except (ValueError, TypeError, InvalidSignature):
+        return False
+    if not authority.sends(path.read_bytes()):
         return False
     covered = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     present = {str(one.value) for one in covered}

@@ -60,6 +60,14 @@ def remember(connection: Connection, folder: Path, since: float, until: float) -
     settings.put(connection, SETTING, msgspec.json.encode(kept[-KEPT:]).decode())
 
 
+def distrust(connection: Connection, root: str) -> None:
+    """Believe no certificate any more because of this root (PEM)."""
+    known = gaps(connection)
+    if any(root in gap.roots for gap in known):
+        kept = [Gap(gap.since, gap.until, [one for one in gap.roots if one != root]) for gap in known]
+        settings.put(connection, SETTING, msgspec.json.encode(kept).decode())
+
+
 def authorities(folder: Path) -> list[str]:
     """Return the root certificates (PEM) that lie in a folder, whatever else does."""
     return [text for path in sorted(folder.glob("*.pem")) for text in _roots(path)]

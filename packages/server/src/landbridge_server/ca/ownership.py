@@ -73,3 +73,14 @@ def claim(connection: Connection, data: Path, root: x509.Certificate, relay_key:
         raise _refuse(data, known, f"{data / 'ca' / 'root.pem'} is another one")
     elif not hmac.compare_digest(settings.get(connection, RELAY) or "", _digest(relay_key)):
         raise _refuse(data, known, f"{data / 'keys' / 'relay.key'} is not the one of that cloud")
+
+
+def renamed(connection: Connection, root: x509.Certificate) -> None:
+    """Write down the root that follows the known one: it is the same cloud."""
+    if settings.get(connection, ROOT) is not None:
+        settings.put(connection, ROOT, fingerprint(root))
+
+
+def same_key(connection: Connection, relay_key: bytes) -> bool:
+    """Say whether this is the relay key of the database's cloud."""
+    return hmac.compare_digest(settings.get(connection, RELAY) or "", _digest(relay_key))

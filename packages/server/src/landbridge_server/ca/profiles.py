@@ -108,6 +108,19 @@ def root(subject: x509.Name, key: ec.EllipticCurvePrivateKey, now: float, days: 
     )
 
 
+def cross(
+    subject: x509.Name, key: ec.EllipticCurvePublicKey, signer: Signer, now: float, days: int
+) -> x509.Certificate:
+    """Return a root's name and key signed by another root: who trusts that one finds a way to this."""
+    builder = _builder(subject, signer.name, key, now, days)
+    return (
+        _with_authority(builder, signer)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .sign(signer.key, hashes.SHA256())
+    )
+
+
 def intermediate(
     subject: x509.Name, key: ec.EllipticCurvePublicKey, signer: Signer, now: float, days: int
 ) -> x509.Certificate:

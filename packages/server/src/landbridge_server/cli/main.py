@@ -20,7 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restore": ("restore", "make a cloud from a backup"),
     "audit": ("audit", "check, list and export the activity log"),
     "systemd-unit": ("systemd_unit", "print a hardened systemd unit for the control plane"),
-    "ca": ("ca", "export the root certificate"),
+    "ca": ("ca", "export, show and rotate the root certificate"),
     "trust": ("trust", "have an installed az trust this cloud"),
     "image": ("image", "set and show the aliases of VM images"),
     "sp": ("service_principal", "create, list, reset and delete service principals"),

@@ -48,29 +48,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Add the root and the setting once, or take them back."""
-    root = _root(options.ca_file or options.data / "ca" / "root.pem")
+    roots = _roots(options.ca_file or options.data / "ca" / "root.pem")
     bundle = certifi_file(find_python(options.python))
     settings = Settings(_az_folder())
     try:
         before = bundle.read_bytes()
-        added = before + trust_entry.entry(root, options.label)
     except OSError as error:
         raise CommandError(f"{bundle} cannot be read: {error.strerror}") from error
-    except trust_entry.LabelError as error:
-        raise CommandError(str(error)) from error
-    if options.undo:
-        after = trust_entry.without(before, root)
-        if after == before and trust_entry.holds(before, root):
-            raise CommandError(f"{bundle} has this root, but not from this command: remove it by hand.")
-    else:
-        after = before if trust_entry.holds(before, root) else added
+    after = _without(bundle, before, roots) if options.undo else _with(before, roots, options.label)
     if after != before:
         replace_file(bundle, after)
     print(f"{bundle}: {_said(options.undo, after != before)}")
     _discovery(options, settings)
-    print(f"SHA-256 fingerprint of the root: {root.fingerprint(hashes.SHA256()).hex(':').upper()}")
+    for root in roots:
+        print(f"SHA-256 fingerprint of the root: {root.fingerprint(hashes.SHA256()).hex(':').upper()}")
     _warn_of_other_bundles()
     return 0
+
+
+def _with(bundle: bytes, roots: list[x509.Certificate], label: str) -> bytes:
+    """Return the bundle with all roots, each once; there are two while one takes the place of the other."""
+    try:
+        entries = [trust_entry.entry(root, label) for root in roots if not trust_entry.holds(bundle, root)]
+    except trust_entry.LabelError as error:
+        raise CommandError(str(error)) from error
+    return bundle + b"".join(entries)
+
+
+def _without(path: Path, bundle: bytes, roots: list[x509.Certificate]) -> bytes:
+    for root in roots:
+        after = trust_entry.without(bundle, root)
+        if after == bundle and trust_entry.holds(bundle, root):
+            raise CommandError(f"{path} has this root, but not from this command: remove it by hand.")
+        bundle = after
+    return bundle
 
 
 def _said(undo: bool, changed: bool) -> str:
@@ -97,9 +108,9 @@ def _style(options: argparse.Namespace) -> str:
         return "aad"  # the setting does no harm where it is not needed
 
 
-def _root(path: Path) -> x509.Certificate:
+def _roots(path: Path) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read ({error}). Is --data or --ca-file right?") from error
 

@@ -88,6 +88,9 @@ def table(parts: Parts) -> Table:
         "/ca.cer": {
             "GET": Endpoint(parts.portal.root_certificate_der, Public("a root certificate is public"))
         },
+        "/ca-other.cer": {
+            "GET": Endpoint(parts.portal.other_root_certificate_der, Public("a root certificate is public"))
+        },
         "/trust": {"GET": Endpoint(parts.portal.trust, Public("read before anything can be trusted"))},
         **{
             f"/trust/{name}": {

@@ -71,8 +71,13 @@ class FleetHttp:
         clock: Callable[[], float],
         rejoining: Rejoining,
         copies: Copies,
+        trust: Callable[[], tuple[str, float]],
     ) -> None:
-        """Take the parts that the agent API passes."""
+        """Take the parts that the agent API passes.
+
+        ``trust`` says which roots machines are to trust (PEM), and before when a certificate must
+        have begun to be renewed now (unix seconds).
+        """
         self.db = db
         self.enrollments = enrollments
         self.rejoining = rejoining
@@ -81,6 +86,7 @@ class FleetHttp:
         self.relay = relay
         self.endpoints = endpoints
         self.clock = clock
+        self.trust = trust
         self._facts: dict[str, str] = {}
 
     async def enroll(self, request: Request) -> Response:
@@ -133,6 +139,7 @@ class FleetHttp:
         stored = self.db.read(lambda connection: resources.get(connection, caller.resource_key))
         if stored is None:
             raise ArmError("NotFound", "The machine of this identity is gone. Connect it again.")
+        roots, renew_before = self.trust()
         session = agent_api.Session(
             resourceId=stored.resource_id,
             listenAddress=f"wss://{self.endpoints.relay}/$hc/{path}?sb-hc-action=listen",
@@ -141,6 +148,8 @@ class FleetHttp:
             serviceConfigurationKey=base64.b64encode(self.relay.service_configuration_key(path)).decode(),
             heartbeatSeconds=agent_api.HEARTBEAT_SECONDS,
             serverTime=int(now),
+            roots=roots,
+            renewBefore=int(renew_before),
         )
         return JSONResponse(session.to_json())
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from landbridge_server.arm.cloud_metadata import MIRROR
+from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.config import Config
 from landbridge_server.portal import image_aliases, installing
 from landbridge_server.portal.downloads import COMMAND_TREE, Download, Downloads, extension_index
@@ -52,35 +52,50 @@ def _one_of(files: Sequence[Download], name: str) -> Response:
 class PortalHttp:
     """The handlers of the pages."""
 
-    def __init__(self, db: Database, config: Config, root: x509.Certificate) -> None:
+    def __init__(self, db: Database, config: Config, authority: CertificateAuthority) -> None:
         """Take what the pages show."""
         self.db = db
+        self.config = config
         self.endpoints = config.endpoints
-        self.root = root
-        templates = Environment(
+        self.authority = authority
+        self.templates = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
         )
-        self.start_page = templates.get_template("start.html")
-        self.trusting = TrustScripts(templates, config, root)
+        self.start_page = self.templates.get_template("start.html")
         self.downloads = Downloads()
-        root_pem = root.public_bytes(serialization.Encoding.PEM).decode()
-        self.install_text = installing.script(templates, config, root_pem, self.downloads)
+        self.follow()
+
+    def follow(self) -> None:
+        """Make anew what holds the root certificates: the pages and scripts."""
+        authority = self.authority
+        self.roots = authority.roots
+        self.trusting = TrustScripts(self.templates, self.config, self.roots)
+        self.install_text = installing.script(self.templates, self.config, authority.bundle, self.downloads)
 
     async def start(self, request: Request) -> Response:
         """Show what this is and how to go on."""
-        return _page(self.start_page.render(endpoints=self.endpoints, fingerprint=fingerprint(self.root)))
+        shown = [fingerprint(one) for one in self.roots]
+        return _page(self.start_page.render(endpoints=self.endpoints, fingerprints=shown))
 
     async def root_certificate(self, request: Request) -> Response:
-        """Hand out the root certificate as PEM."""
-        pem = self.root.public_bytes(serialization.Encoding.PEM)
-        return _download(pem, "landbridge-root.pem", "application/x-pem-file")
+        """Hand out the root certificates as PEM: two while one takes the place of the other."""
+        return _download(self.authority.bundle, "landbridge-root.pem", "application/x-pem-file")
 
     async def root_certificate_der(self, request: Request) -> Response:
-        """Hand out the root certificate as DER, in a file that Windows knows."""
-        der = self.root.public_bytes(serialization.Encoding.DER)
-        return _download(der, "landbridge-root.cer", "application/pkix-cert")
+        """Hand out the current root certificate as DER, in a file that Windows knows."""
+        return self._der(0, "landbridge-root.cer")
+
+    async def other_root_certificate_der(self, request: Request) -> Response:
+        """Hand out the other root of a rotation as DER: such a file holds one certificate."""
+        if len(self.roots) < 2:
+            raise ArmError("NotFound", "This cloud has one root certificate: /ca.cer.")
+        return self._der(1, "landbridge-other-root.cer")
+
+    def _der(self, number: int, name: str) -> Response:
+        der = self.roots[number].public_bytes(serialization.Encoding.DER)
+        return _download(der, name, "application/pkix-cert")
 
     async def trust(self, request: Request) -> Response:
         """Show how to trust the root, and what to compare first."""

@@ -6,6 +6,7 @@ All three scripts run one program in az's own Python. Only that for Linux is run
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -24,19 +25,19 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 
 class TrustScripts:
-    """Made once: nothing in them changes while the control plane runs."""
+    """Made once for some roots: made anew when those change."""
 
-    def __init__(self, templates: Environment, config: Config, root: x509.Certificate) -> None:
+    def __init__(self, templates: Environment, config: Config, roots: Sequence[x509.Certificate]) -> None:
         """Render everything; ``templates`` escapes HTML only."""
         values = {
             "url": config.endpoints.resource_manager,
             "admin_url": config.endpoints.admin_resource_manager,
-            "fingerprint": fingerprint(root),
+            "fingerprints": [fingerprint(one) for one in roots],
             "needs_setting": config.identity_provider == "aad",
         }
         self.page = templates.get_template("trust.html").render(values)
-        entry = json.dumps(trust_entry.entry(root).decode())
-        program = templates.get_template("trust.py.txt").render(values | {"entry": entry}).rstrip()
+        entries = json.dumps([trust_entry.entry(one).decode() for one in roots])
+        program = templates.get_template("trust.py.txt").render(values | {"entries": entries}).rstrip()
         self.scripts = {
             name: templates.get_template("trust.ps1.txt" if name.endswith("ps1") else "trust.sh.txt").render(
                 program=program, system=system

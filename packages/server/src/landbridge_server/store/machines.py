@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from landbridge_server.store import notices, settings
 from landbridge_server.store.prepared import Prepared, PreparedRows
@@ -171,6 +171,26 @@ def newest_certificate(connection: Connection, principal_id: str) -> Certificate
         .limit(1)
     ).first()
     return Certificate(*row) if row is not None else None
+
+
+def newest_certificates(connection: Connection, now: float) -> Iterator[str]:
+    """Give each machine's newest certificate (PEM) that has neither ended nor been revoked."""
+    valid = (certificates.c.revoked_at.is_(None), certificates.c.not_after > now)
+    newest = (
+        select(certificates.c.principal_id, func.max(certificates.c.not_before).label("begun"))
+        .where(*valid)
+        .group_by(certificates.c.principal_id)
+        .subquery()
+    )
+    same = (certificates.c.principal_id == newest.c.principal_id) & (
+        certificates.c.not_before == newest.c.begun
+    )
+    query = select(certificates.c.principal_id, certificates.c.pem).join(newest, same).where(*valid)
+    last = ""
+    for principal_id, pem in connection.execute(query.order_by(certificates.c.principal_id)):
+        if principal_id != last:  # two of the same second count once
+            last = principal_id
+            yield pem
 
 
 def expiries(connection: Connection, machine_keys: Iterable[str] | None = None) -> dict[str, float]:
