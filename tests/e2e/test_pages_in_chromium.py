@@ -7,6 +7,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from examined_pages import Examined
 from landbridge_server.identity.clients import AZURE_CLI
 from landbridge_server.identity.second_factor import WRONG_CODES, code_at
 from loopback_program import THANKS, Program
+from real_az import Az
 from running import ControlPlane
+from sign_in_table import VERSIONS
+from signing_in import prepare
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "-")
 
@@ -207,3 +211,32 @@ def test_a_request_that_can_be_answered_nowhere_is_told_to_the_person(
     browser.whole("AADSTS50011")
     examined.page("cannot-start")
     assert program.got == []
+
+
+@pytest.mark.az
+@pytest.mark.soak
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_real_az_signs_in_through_the_real_browser(
+    cloud: ControlPlane, tmp_path: Path, version: str
+) -> None:
+    az = prepare(Az(version, tmp_path, cloud.admin.ca_file), "aad", cloud.admin.url)
+    opened, program = tmp_path / "opened", tmp_path / "browser"
+    program.write_text(f"#!/bin/sh\necho \"$1\" >'{opened}.part' && mv '{opened}.part' '{opened}'\n")
+    program.chmod(0o700)
+    az.environment["BROWSER"] = str(program)
+    browser = Chromium()
+    waiting = az.start("login", "-o", "json")
+    try:
+        browser.wait("the address that az opens", opened.exists, seconds=90)
+        browser.open(opened.read_text().strip())
+        fill_in(browser, cloud.admin.user_name, cloud.password)
+        browser.whole("You have logged into Microsoft Azure!")
+        assert browser.complaints == []
+        browser.close()  # az answers one connection at a time: one that the browser keeps would hold it up
+        said, _ = waiting.communicate(timeout=120)
+        assert waiting.returncode == 0, said
+        assert cloud.admin.subscription in said
+    finally:
+        browser.close()
+        waiting.kill()
+        waiting.communicate()

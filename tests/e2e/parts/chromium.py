@@ -74,6 +74,9 @@ class Chromium:
         self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def close(self) -> None:
+        """End the browser. Safe to run again."""
+        if self._process.poll() is not None:
+            return
         self._process.kill()
         self._process.wait()
         os.close(self._read)
@@ -123,8 +126,8 @@ class Chromium:
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
-    def wait(self, what: str, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + SECONDS
+    def wait(self, what: str, holds: Callable[[], bool], seconds: float = SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < deadline, f"The page never came to: {what}."
             time.sleep(0.1)
