@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from landbridge_server.arm.access import Access
 from landbridge_server.arm.explain import explain
+from landbridge_server.store import settings as settings_of_the_cloud
 from landbridge_server.store.database import Database
 from landbridge_wire.errors import ArmError
 
@@ -47,6 +48,10 @@ class Engine:
             for _ in range(QUESTIONS):
                 self.ask(world, chance)
             self.look_around(world, chance)
+            if chance.random() < 0.5:  # a commit that changes nobody's roles
+                with self.db.writing() as connection:
+                    settings_of_the_cloud.put(connection, "x", "y")
+                self.ask(world, chance)
             with self.db.writing() as connection:
                 worlds.change(connection, world, chance)
 

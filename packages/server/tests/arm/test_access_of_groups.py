@@ -134,7 +134,7 @@ async def test_a_member_of_groups_with_thousands_of_roles_still_has_exactly_thos
         people.group(f"g{number}")
         people.join(f"g{number}", friend if number < 10 else f"g{number - 10}")
     with cloud.plane.db.writing() as connection:
-        for number in range(500):
+        for number in range(1000):
             scope = f"{cloud.subscription}/resourceGroups/g{number}"
             cloud.plane.assign_role(connection, people.ids[f"g{number % 50}"], "Group", "Reader", scope)
     assert (await place("GET", MACHINE, by="friend")).status_code == 403

@@ -203,9 +203,9 @@ def some_world(chance: random.Random) -> World:
         world.members.add((chance.choice(list(GROUPS)), some_holder(chance)))
     for _ in range(chance.randrange(24)):
         world.given.add((some_place(chance), chance.choice(("r0", "r1", "r2", "r3")), some_holder(chance)))
-    if chance.random() < 0.05:  # more than a decision keeps in mind
+    if chance.random() < 0.02:  # more than a decision keeps in mind
         who = some_holder(chance)
-        world.given |= {(f"/subscriptions/s1/resourceGroups/g{number}", "r0", who) for number in range(80)}
+        world.given |= {(f"/subscriptions/s1/resourceGroups/g{number}", "r0", who) for number in range(600)}
     return world
 
 

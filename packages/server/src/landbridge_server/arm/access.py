@@ -33,6 +33,9 @@ T = TypeVar("T")
 _WALKED = 16
 """Scopes that are compared one by one; when there are more, they are looked up."""
 
+_MOST_BEFORE = 200_000
+"""Callers, and scopes of their roles, that are kept across commits which did not change them."""
+
 MANY_FOR = 256
 """Questions for which a caller that held many roles is taken to hold many still."""
 
@@ -109,6 +112,8 @@ class Access:
         self._tenants: dict[str, str] = {}
         self._held: Remembered[tuple[str, str], dict[str, list[Held]] | None] = Remembered(db)
         self._many: dict[str, int] = {}
+        self._kept = 0
+        self._before: dict[tuple[str, str], tuple[int, dict[str, list[Held]] | None]] = {}
         self._custom: Remembered[tuple[str, str], AnyRole | None] = Remembered(db)
 
     def require(
@@ -254,10 +259,33 @@ class Access:
             return None
         found = self._held.get(
             (principal_id, tenant_id),
-            lambda: self._read(connection, lambda opened: _by_scope(opened, principal_id, tenant_id)),
+            lambda: self._read(connection, lambda opened: self._read_few(opened, principal_id, tenant_id)),
         )
         if found is None:
             self._many[principal_id] = MANY_FOR
+        return found
+
+    def _read_few(
+        self, connection: Connection, principal_id: str, tenant_id: str
+    ) -> dict[str, list[Held]] | None:
+        """Return what ``_few`` does, from before the last commits if none of them changed it.
+
+        What was read and the count of changes are of one view, so that the count says whether
+        the same would be read again. Within a write neither counts: it may be undone.
+        """
+        counted = role_assignments.changes(connection) if self.db.generation() is not None else None
+        if counted is None:
+            return _by_scope(connection, principal_id, tenant_id)
+        key = (principal_id, tenant_id)
+        known = self._before.get(key)
+        if known is not None and known[0] == counted:
+            return known[1]
+        found = _by_scope(connection, principal_id, tenant_id)
+        self._kept += 1 + len(found or ())
+        if self._kept > _MOST_BEFORE:
+            self._before.clear()
+            self._kept = 1 + len(found or ())
+        self._before[key] = (counted, found)
         return found
 
     def _permits(

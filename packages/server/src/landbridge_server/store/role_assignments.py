@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, liter
 
 from landbridge_server.store.holders import around
 from landbridge_server.store.prepared import Prepared
-from landbridge_server.store.schema import role_assignments
+from landbridge_server.store.schema import changes_of_holdings, role_assignments
 
 
 class Assignment(NamedTuple):
@@ -57,8 +57,24 @@ _HELD_AT = Prepared(
     _held().where(role_assignments.c.scope_key.in_([bindparam(f"scope{number}") for number in range(_WIDTH)]))
 )
 _HELD = Prepared(_held())
-_FEW = 64
+_FEW = 512
+"""Roles of one principal that are kept in mind; who holds more is asked for by scope."""
 _HELD_IF_FEW = Prepared(_held().limit(literal_column(f"{_FEW + 1}")).offset(literal_column("0")))
+
+
+_CHANGES = Prepared(select(changes_of_holdings.c.changes).where(changes_of_holdings.c.only == 1))
+
+
+def changes(connection: Connection) -> int | None:
+    """Return a number that is another one after every change of assignments and memberships.
+
+    None: nothing counts them here; so it is on PostgreSQL, before the first change, and within
+    a write, which may still be undone.
+    """
+    if connection.get_execution_options().get("landbridge_write"):
+        return None
+    row = _CHANGES.first(connection, {})
+    return int(row[0]) if row is not None else None
 
 
 def _below(scope_key: str) -> ColumnElement[bool]:

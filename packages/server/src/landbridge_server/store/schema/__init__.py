@@ -6,7 +6,11 @@ neighbour, because ARM compares names without case and gives back the caller's c
 
 from __future__ import annotations
 
-from landbridge_server.store.schema.authorization import role_assignments, role_definitions
+from landbridge_server.store.schema.authorization import (
+    changes_of_holdings,
+    role_assignments,
+    role_definitions,
+)
 from landbridge_server.store.schema.columns import NAME, metadata
 from landbridge_server.store.schema.directory import (
     credentials,
@@ -49,6 +53,7 @@ __all__ = [
     "applications",
     "authorization_codes",
     "certificates",
+    "changes_of_holdings",
     "credentials",
     "device_codes",
     "directory_role_assignments",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
 
 from landbridge_server.store.schema.columns import NAME, metadata
 
@@ -23,6 +23,14 @@ role_assignments = Table(
     Column("changed_at", Float),  # null: as it was made
     Column("changed_by", NAME),  # object id
     Index("role_assignments_by_principal", "principal_id", "scope_key"),
+)
+
+# One row: it grows, by triggers of the embedded store, with every change of assignments and memberships.
+changes_of_holdings = Table(
+    "changes_of_holdings",
+    metadata,
+    Column("only", Integer, primary_key=True),
+    Column("changes", BigInteger, nullable=False),
 )
 
 # The custom roles of each tenant; the built-in ones are code.
