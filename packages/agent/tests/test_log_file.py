@@ -102,3 +102,16 @@ async def test_commands_are_recorded_without_the_values_of_their_flags(cloud, az
     assert "--service-principal-secret" in text
     assert "hush-hush" not in text and "s3cret" not in text
     assert all(LINE.fullmatch(line) for line in text.splitlines())
+
+
+async def test_changes_of_the_local_configuration_are_recorded(azcmagent):
+    await azcmagent("config", "set", "extensions.enabled", "true")  # makes the folder
+    await azcmagent("config", "set", "proxy.url", "http://user:hush-hush@proxy:1")
+    await azcmagent("config", "clear", "config.mode")
+    await azcmagent("config", "set", "config.mode", "nonsense")
+    await azcmagent("config", "list")
+    text = azcmagent.paths.command_log.read_text()
+    assert "Config property proxy.url set to value http://***@proxy:1" in text
+    assert "Config property config.mode cleared" in text
+    assert "AZCM0023" in text and "config list" not in text
+    assert "hush-hush" not in text

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.flags import Flag
-from landbridge_agent.cli.run import require_root
+from landbridge_agent.cli.run import record, require_root
 from landbridge_agent.codes import AgentError
 from landbridge_agent.local_config import (
     PROPERTIES,
@@ -46,6 +46,7 @@ def run(call: Call) -> int:
         raise AgentError(23, f"Unexpected argument '{words[most + 1]}'; put a value with spaces in quotes.")
     if action in ("set", "clear"):
         require_root(call.paths)
+        record(f"config {action} {words[1]}", call)
     machine = Machine(call.paths)
     try:
         settings = machine.local_settings()
@@ -136,6 +137,7 @@ def _changing(machine: Machine) -> Iterator[dict[str, object]]:
 
 def _done(call: Call, prop: Property, value: Value, text: str) -> None:
     """Report, and wake himdsd; without it the file alone counts, and is read at its start."""
+    call.out.record("info", text)
     try:
         ask(call.paths.socket, RELOAD)
         live = True

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from landbridge_agent.cli.command import Call, Command
-from landbridge_agent.cli.flags import Values, merge_file, parse
+from landbridge_agent.cli.flags import merge_file, parse
 from landbridge_agent.cli.output import Output
 from landbridge_agent.cli.verbs import VERBS
 from landbridge_agent.codes import AgentError
@@ -72,22 +72,27 @@ def _run(
     out.json, out.verbose = values.on("json"), values.on("verbose")
     out.log_stderr = values.on("log-stderr")
     paths = paths_from(environment)
+    call = Call(values, paths, environment, clock, out)
     if command.needs_root:
         require_root(paths)
-        _record(command, values, paths, clock, out)
-    code = command.run(Call(values, paths, environment, clock, out))
+        record(command.name, call)
+    code = command.run(call)
     out.record("info", f"azcmagent {command.name} ended with exit code {code}")
     return code
 
 
-def _record(command: Command, values: Values, paths: Paths, clock: Callable[[], float], out: Output) -> None:
-    """Have what happens go into ``azcmagent.log`` too; of the flags only the names: values may be secret."""
+def record(what: str, call: Call) -> None:
+    """Have what happens from now on go into ``azcmagent.log`` too; ``what`` is the command that is run.
+
+    Of the flags only the names are written: values may be secret.
+    """
     from landbridge_agent.log_file import LogFile
 
-    out.record = LogFile(paths.command_log, clock).write
+    values, out = call.values, call.out
+    out.record = LogFile(call.paths.command_log, call.clock).write
     given = sorted({*values.texts, *(name for name, on in values.switches.items() if on)})
     flags = ", ".join(f"--{name}" for name in given) or "no flags"
-    out.record("info", f"azcmagent {command.name} {AGENT_VERSION} by user {os.getuid()}, with {flags}")
+    out.record("info", f"azcmagent {what} {AGENT_VERSION} by user {os.getuid()}, with {flags}")
 
 
 def _verb(words: Sequence[str]) -> str:

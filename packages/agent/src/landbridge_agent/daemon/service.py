@@ -106,9 +106,11 @@ class Service:
             found = self._config()
             if found is None or found.identity != config.identity:
                 return
+            mark = self._settings_mark()
+            if mark != settings:
+                self._log.info("The local configuration was changed")
             if poked and not self._status.channel_open:
                 return  # azcmagent has changed something, and there is nothing to lose by a new attempt
-            mark = self._settings_mark()
             if mark != settings or poked:
                 settings = mark
                 connection.refresh()
