@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from landbridge_agent.accounts import token_group
+from landbridge_agent.facts import dmi
+from landbridge_agent.facts.dmi import Dmi
 from landbridge_agent.paths import Paths
+
+NOTED = ("serial", "uuid")
 
 MAX_FILE = 256 * 1024
 """The largest state file that is read, in bytes."""
@@ -329,6 +333,22 @@ class Machine:
             yield self.local_settings()
         finally:
             os.close(handle)
+
+    def hardware(self) -> Dmi:
+        """Return what is known of the hardware: what this user may read, and what root has noted.
+
+        Raises:
+            StateError: the note is damaged.
+        """
+        found, noted = dmi.read(), _read_object(self.paths.hardware) or {}
+        serial, uuid = (value if isinstance(value, str) else "" for value in map(noted.get, NOTED))
+        return found._replace(serial=found.serial or serial, uuid=found.uuid or uuid)
+
+    def note_hardware(self) -> None:
+        """Note for the daemon what only root may read of the hardware."""
+        found = dmi.read()
+        self.prepare()
+        _write(self.paths.hardware, _as_json({"serial": found.serial, "uuid": found.uuid}))
 
     def cloud_file(self) -> CloudFile | None:
         """Return what the installer wrote about the cloud, or None."""

@@ -36,6 +36,11 @@ class Paths(NamedTuple):
         return self.state / "localconfig.json"
 
     @property
+    def hardware(self) -> Path:
+        """What only root may read of the hardware, noted for the daemon."""
+        return self.state / "hardware.json"
+
+    @property
     def certificates(self) -> Path:
         """The folder of keys and certificates."""
         return self.state / "certs"

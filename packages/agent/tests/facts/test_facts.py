@@ -72,7 +72,7 @@ def test_dmi_drops_fillers_and_control_characters():
 
 def test_dmi_reads_what_is_there(tmp_path):
     (tmp_path / "sys_vendor").write_text("Acme\n")
-    assert dmi.read(tmp_path) == dmi.Dmi(manufacturer="Acme")
+    assert dmi.read(tmp_path, tmp_path / "none") == dmi.Dmi(manufacturer="Acme")
 
 
 def test_network_leaves_out_loopback_and_link_local():
@@ -131,7 +131,7 @@ def test_detected_properties_are_all_text():
 
 
 def test_this_machine_can_be_reported():
-    facts = report.build(report.gather(Incoming(False, ())), local_policy.NOTHING_ALLOWED)
+    facts = report.build(report.gather(Incoming(False, ()), dmi.Dmi()), local_policy.NOTHING_ALLOWED)
     assert len(json.dumps(facts)) < 64 * 1024
     assert int(facts["detectedProperties"]["logicalCoreCount"]) >= 1
 

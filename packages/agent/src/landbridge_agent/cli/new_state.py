@@ -52,3 +52,4 @@ def write(machine: Machine, cloud: Cloud, config: AgentConfig, private_key: str,
     keys.check_pair(private_key, chain)
     ca_pem = Path(cloud.ca_file).read_bytes() if cloud.own_ca else None
     machine.connect(config, private_key, chain, ca_pem)
+    machine.note_hardware()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.flags import Flag
 from landbridge_agent.codes import AgentError
-from landbridge_agent.facts import dmi, os_release
+from landbridge_agent.facts import os_release, surroundings
 from landbridge_agent.local_socket import STATUS, NotAnswering, ask
 from landbridge_agent.machine import AgentConfig, Machine
 from landbridge_agent.version import AGENT_VERSION
@@ -32,7 +32,8 @@ class Row(NamedTuple):
 
 def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: str) -> list[Row]:
     """Return every row in the original's order."""
-    hardware = dmi.read()
+    hardware = Machine(call.paths).hardware()
+    found_databases = surroundings.databases()
     known = config or AgentConfig(*[""] * len(AgentConfig._fields))
 
     def said(name: str) -> str:
@@ -64,15 +65,22 @@ def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: s
         Row("Proxy Bypass List", "proxyBypass", said("proxyBypass")),
         Row("Identity Endpoint", "identityEndpoint", said("identityEndpoint")),
         Row("Identity Problem", "identityProblem", said("identityProblem")),
-        Row("Cloud Provider", "cloudProvider", "N/A"),
+        Row("Cloud Provider", "cloudProvider", surroundings.cloud_provider(hardware)),
         Row("Manufacturer", "manufacturer", hardware.manufacturer),
         Row("Model", "model", hardware.model),
+        Row("MSSQL Server Detected", "mssqlDetected", _word(found_databases["mssql"])),
+        Row("MySQL Server Detected", "mysqlDetected", _word(found_databases["mysql"])),
+        Row("PGSQL Server Detected", "pgsqlDetected", _word(found_databases["pgsql"])),
         Row("Agent Service (himdsd)", "himdsdStatus", "active" if live else "inactive"),
         Row("Portal Page", "portalPage", known.portal_page),
     ]
     if call.values.on("os"):
         found.append(Row("OS", "osSku", os_release.read().pretty_name))
     return found
+
+
+def _word(found: bool) -> str:
+    return "true" if found else "false"
 
 
 def run(call: Call) -> int:

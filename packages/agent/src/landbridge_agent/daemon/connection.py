@@ -15,7 +15,8 @@ from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.rendezvous import Rendezvous
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.dial import Dialer, Unreachable, split_https
-from landbridge_agent.facts import fingerprint, report
+from landbridge_agent.facts import dmi, fingerprint, report
+from landbridge_agent.facts.dmi import Dmi
 from landbridge_agent.https import Client
 from landbridge_agent.local_config import Incoming, InvalidSetting, incoming
 from landbridge_agent.machine import AgentConfig, Machine, StateError
@@ -170,9 +171,16 @@ class Connection:
         except (StateError, InvalidSetting):
             return Incoming(False, ()), local_policy.NOTHING_ALLOWED
 
+    def _hardware(self) -> Dmi:
+        try:
+            return self._machine.hardware()
+        except StateError as error:
+            self._log.warning(str(error))
+            return dmi.read()
+
     def _gather(self, settings: tuple[Incoming, Mapping[str, object]], ports: tuple[int, ...]) -> Facts:
         allowed, configuration = settings
-        return report.build(report.gather(allowed, ports), configuration)
+        return report.build(report.gather(allowed, self._hardware(), ports), configuration)
 
     async def _facts(self) -> None:
         sent = ""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 FOLDER = Path("/sys/class/dmi/id")
 
+FIRMWARE = Path("/sys/firmware")
+
 FILLERS = {
     "",
     "none",
@@ -20,12 +22,16 @@ FILLERS = {
 
 
 class Dmi(NamedTuple):
-    """What the firmware says; empty where it does not. The last two need root."""
+    """What the firmware says; empty where it does not. Serial and UUID need root.
+
+    ``firmware`` is UEFI or BIOS.
+    """
 
     manufacturer: str = ""
     model: str = ""
     serial: str = ""
     uuid: str = ""
+    firmware: str = ""
 
 
 def parse(text: str) -> str:
@@ -41,11 +47,12 @@ def _attribute(folder: Path, name: str) -> str:
         return ""
 
 
-def read(folder: Path = FOLDER) -> Dmi:
+def read(folder: Path = FOLDER, firmware: Path = FIRMWARE) -> Dmi:
     """Read what this user may."""
     return Dmi(
         manufacturer=_attribute(folder, "sys_vendor"),
         model=_attribute(folder, "product_name"),
         serial=_attribute(folder, "product_serial"),
         uuid=_attribute(folder, "product_uuid").lower(),
+        firmware="UEFI" if (firmware / "efi").is_dir() else "BIOS" if firmware.is_dir() else "",
     )

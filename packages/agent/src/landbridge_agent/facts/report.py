@@ -8,7 +8,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from landbridge_agent.facts import dmi, network, os_release, processors, ssh_host_keys
+from landbridge_agent.facts import disks, network, os_release, processors, ssh_host_keys, surroundings
+from landbridge_agent.facts.disks import Disk
 from landbridge_agent.facts.dmi import Dmi
 from landbridge_agent.facts.network import Address, Interface
 from landbridge_agent.facts.os_release import OsRelease
@@ -31,12 +32,15 @@ class Sources(NamedTuple):
     memory: int
     interfaces: Sequence[Interface]
     host_keys: Mapping[int, Sequence[str]]
+    disks: Sequence[Disk] = ()
+    databases: Mapping[str, bool] = {}
 
 
-def gather(incoming: Incoming, ports: Sequence[int] = ()) -> Sources:
+def gather(incoming: Incoming, hardware: Dmi, ports: Sequence[int] = ()) -> Sources:
     """Read every source; may take seconds, as programs are run.
 
-    ``ports`` are those that the cloud opened, where the local list is empty.
+    ``hardware`` is what was found of it: root sees more than the daemon. ``ports`` are those that
+    the cloud opened, where the local list is empty.
     """
     uname = platform.uname()
     return Sources(
@@ -44,10 +48,12 @@ def gather(incoming: Incoming, ports: Sequence[int] = ()) -> Sources:
         kernel=uname.release,
         architecture=uname.machine,
         fqdn=_fqdn(),
-        dmi=dmi.read(),
+        dmi=hardware,
         processors=processors.read(),
         memory=processors.read_memory(),
         interfaces=network.read(),
+        disks=disks.read(),
+        databases=surroundings.databases(),
         host_keys=ssh_host_keys.read(incoming.ports or (SSH_PORT, *ports)) if incoming.enabled else {},
     )
 
@@ -77,7 +83,10 @@ def build(sources: Sources, configuration: Mapping[str, object]) -> dict[str, An
         "adFqdn": "unknown",
         "vmUuid": sources.dmi.uuid,
         "agentVersion": AGENT_VERSION,
-        "cloudMetadata": {"provider": "N/A"},
+        "cloudMetadata": {"provider": surroundings.cloud_provider(sources.dmi)},
+        "firmwareProfile": {"serialNumber": sources.dmi.serial, "type": sources.dmi.firmware},
+        "storageProfile": {"disks": [_disk(one) for one in sources.disks]},
+        "mssqlDiscovered": _word(sources.databases.get("mssql", False)),
         "hardwareProfile": {
             "totalPhysicalMemoryInBytes": sources.memory,
             "numberOfCpuSockets": sources.processors.sockets,
@@ -96,7 +105,10 @@ def _detected(sources: Sources) -> dict[str, str]:
     gigabytes = f"{sources.memory / 2**30:.0f}" if sources.memory else ""
     found = {
         "architecture": sources.architecture,
-        "cloudprovider": "N/A",
+        "cloudprovider": surroundings.cloud_provider(sources.dmi),
+        "mssqldiscovered": _word(sources.databases.get("mssql", False)),
+        "mysqldiscovered": _word(sources.databases.get("mysql", False)),
+        "pgsqldiscovered": _word(sources.databases.get("pgsql", False)),
         "coreCount": str(sources.processors.cores),
         "logicalCoreCount": str(sources.processors.logical),
         "processorCount": str(sources.processors.sockets),
@@ -112,6 +124,20 @@ def _detected(sources: Sources) -> dict[str, str]:
     for port, keys in sources.host_keys.items():
         found[f"sshHostKeys:{port}"] = "\n".join(keys)
     return {name: value for name, value in found.items() if value}
+
+
+def _word(found: bool) -> str:
+    return "true" if found else "false"
+
+
+def _disk(disk: Disk) -> dict[str, Any]:
+    return {
+        "name": disk.name,
+        "path": disk.path,
+        "diskType": disk.kind,
+        "maxSizeInBytes": disk.size,
+        "usedSpaceInBytes": disk.used,
+    }
 
 
 def _interface(interface: Interface) -> dict[str, Any]:
