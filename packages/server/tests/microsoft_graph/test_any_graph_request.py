@@ -65,6 +65,7 @@ WORDS = st.sampled_from(
         "$count",
         "getByIds",
         "addPassword",
+        "changePassword",
         "removePassword",
         "getMemberGroups",
         "checkMemberGroups",

@@ -61,6 +61,22 @@ async def test_a_new_password_ends_the_refresh_tokens(graph, new, domain, cloud)
     assert answer.json()["error_codes"] == [50173]
 
 
+async def test_people_change_their_own_password_with_the_old_one(graph, domain):
+    anna, olaf = graph.user("anna"), graph.user("olaf")
+    body = {"currentPassword": "Correct-Horse-1", "newPassword": "Another-Horse-2"}
+    for path, change, status in (
+        ("/me/changePassword", {"currentPassword": "wrong"}, 400),
+        ("/me/changePassword", {"newPassword": "short"}, 400),
+        ("/me/changePassword", {"newPassword": None}, 400),
+        (f"/users/{olaf}/changePassword", {}, 403),
+    ):
+        assert (await graph.refused("POST", path, body | change, by="anna"))[0] == status, path
+    assert (await graph.sign_in(f"anna@{domain}", "Correct-Horse-1")).status_code == 200
+    await graph.ok("POST", f"/users/{anna}/changePassword", body, by="anna", status=204)
+    assert (await graph.sign_in(f"anna@{domain}", "Correct-Horse-1")).status_code == 400
+    assert (await graph.sign_in(f"anna@{domain}", "Another-Horse-2")).status_code == 200
+
+
 async def test_a_disabled_user_is_out_with_the_next_call(graph):
     object_id = graph.user("anna")
     await graph.ok("GET", "/me", by="anna")

@@ -127,7 +127,8 @@ class ControlPlane:
         self.identity = IdentityHttp(service, self._relay_key)
         graph = self.endpoints.graph
         self.graph = GraphHttp(
-            GraphService(self.db, self.clock, f"{graph}/{VERSION}"), urlsplit(graph).path.rstrip("/")
+            GraphService(self.db, self.clock, f"{graph}/{VERSION}", service.check_password),
+            urlsplit(graph).path.rstrip("/"),
         )
         self.addresses = service.addresses
 

@@ -17,6 +17,7 @@ NONSENSE = frozenset({"BadRequest", "MethodNotAllowed"})
 _SPELLED = {
     "serviceprincipals": "servicePrincipals",
     "addpassword": "addPassword",
+    "changepassword": "changePassword",
     "removepassword": "removePassword",
 }
 

@@ -61,7 +61,8 @@ class GraphHttp:
             raise GraphError("BadRequest", f"Invalid version: {version[:20]}. This cloud has {VERSION}.")
         query = parsed_query(request.scope["query_string"].decode("latin-1"))
         caller, body = request.state.caller, await _body(request)
-        return await self.service.answer(request.method, f"/{rest}", query, caller, body)
+        address = request.client.host if request.client else ""
+        return await self.service.answer(request.method, f"/{rest}", query, caller, body, address)
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from landbridge_server.arm import access
 from landbridge_server.identity.caller import Caller
 from landbridge_server.identity.directory import DirectoryError
 from landbridge_server.identity.passwords import WeakPassword, hash_password
-from landbridge_server.microsoft_graph import users
+from landbridge_server.microsoft_graph import own_password, users
 from landbridge_server.microsoft_graph.errors import GraphError, bad
+from landbridge_server.microsoft_graph.own_password import PasswordCheck
 from landbridge_server.microsoft_graph.request import Reply, Request, Target, target_of
 from landbridge_server.microsoft_graph.table import QUESTIONS, USERS, Work, work_for
 from landbridge_server.store.database import Connection, Database
@@ -22,21 +23,33 @@ from landbridge_server.store.principals import USER
 class GraphService:
     """The directory's API of one control plane."""
 
-    def __init__(self, db: Database, clock: Callable[[], float], base: str) -> None:
+    def __init__(
+        self, db: Database, clock: Callable[[], float], base: str, check_password: PasswordCheck
+    ) -> None:
         """Serve the directory in ``db``; ``base`` is the address of the API with its version."""
+        self.check_password = check_password
         self.db = db
         self.clock = clock
         self.base = base
 
     async def answer(
-        self, method: str, path: str, query: Mapping[str, str], caller: Caller, body: Mapping[str, Any]
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        caller: Caller,
+        body: Mapping[str, Any],
+        address: str = "",
     ) -> Reply:
-        """Return the answer to a request; ``path`` begins behind the version.
+        """Return the answer to a request from ``address``; ``path`` begins behind the version.
 
         Raises:
             GraphError: it is refused.
         """
         target = _of_caller(target_of(path), caller)
+        if own_password.is_meant(method, target):
+            check, now = self.check_password, self.clock()
+            return await own_password.change(self.db, check, caller, target, body, address, now)
         request = Request(method, target, query, caller, self.base, path, self.clock(), body)
         work = work_for(request)
         try:

@@ -8,6 +8,7 @@
     /{id}/{link}/{other}/$ref      DELETE it
     /{id}/getMemberGroups, checkMemberGroups, addPassword, removePassword
 /me ...                            the caller, as below /users/{id}
+/me/changePassword                 ``own_password``, beside this table
 /directoryObjects/getByIds, /directoryObjects/{id}, and questions about groups there
 /organization, /domains            the caller's tenant
 """
