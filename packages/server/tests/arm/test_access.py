@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from landbridge_server.arm import access, actions
-from landbridge_server.arm.access import enclosing
 from landbridge_server.arm.call import Call
 from landbridge_server.arm.grants import grant
+from landbridge_server.arm.holdings import enclosing
 from landbridge_server.arm.resource_type import ResourceType, ServedType
 from landbridge_server.arm.roles import BUILT_IN, OWNER
 from landbridge_server.identity import directory

@@ -1,10 +1,9 @@
 """The authorization question: may this caller do that there?
 
 Answers follow the store: a role that was taken away is gone with the next call, and so is one
-that came with a group which the caller has left. What few roles a caller holds is remembered
-until something is committed. Roles of a caller are its own and those of all groups around it,
-nested ones included. A role at a scope counts at everything below it. ``/`` is the root of the
-caller's tenant: it reaches the subscriptions of that tenant and no others.
+that came with a group which the caller has left. Roles of a caller are its own and those of all
+groups around it, nested ones included. A role at a scope counts at everything below it. ``/`` is
+the root of the caller's tenant: it reaches the subscriptions of that tenant and no others.
 
 Nothing is allowed but by a role; roles only add up. An action is one of the resource manager's,
 or a data action: these are two worlds, and no ``actions`` grant anything in the other one.
@@ -15,12 +14,13 @@ that. The answer never depends on whether the resource exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Self, TypeVar
 
 from landbridge_server.arm import custom_roles, roles
 from landbridge_server.arm.custom_roles import AnyRole
+from landbridge_server.arm.holdings import Holdings, of_tenant
 from landbridge_server.identity.caller import Caller
 from landbridge_server.store import role_assignments, subscriptions
 from landbridge_server.store.database import Connection, Database
@@ -29,15 +29,6 @@ from landbridge_server.store.role_assignments import Held
 from landbridge_wire.errors import ArmError
 
 T = TypeVar("T")
-
-_WALKED = 16
-"""Scopes that are compared one by one; when there are more, they are looked up."""
-
-_MOST_BEFORE = 200_000
-"""Callers, and scopes of their roles, that are kept across commits which did not change them."""
-
-MANY_FOR = 256
-"""Questions for which a caller that held many roles is taken to hold many still."""
 
 
 class Deciding:
@@ -69,24 +60,6 @@ def decided() -> None:
         decisions.made = True
 
 
-def enclosing(scope: str) -> list[str]:
-    """Return a scope and everything above it, in lower case, the root first."""
-    found, path = ["/"], ""
-    for part in scope.lower().split("/"):
-        if part:
-            path += "/" + part
-            found.append(path)
-    return found
-
-
-def _above(scope: str) -> Iterator[str]:
-    """Yield every prefix of a scope that ends in ``/``."""
-    at = scope.find("/")
-    while at >= 0:
-        yield scope[: at + 1]
-        at = scope.find("/", at + 1)
-
-
 def subscription_of(scope: str) -> str:
     """Return the id of the subscription that a scope is or lies in, in lower case; empty: in none."""
     parts = scope.lower().split("/")
@@ -110,10 +83,7 @@ class Access:
         """Read assignments from ``db``."""
         self.db = db
         self._tenants: dict[str, str] = {}
-        self._held: Remembered[tuple[str, str], dict[str, list[Held]] | None] = Remembered(db)
-        self._many: dict[str, int] = {}
-        self._kept = 0
-        self._before: dict[tuple[str, str], tuple[int, dict[str, list[Held]] | None]] = {}
+        self._holdings = Holdings(db)
         self._custom: Remembered[tuple[str, str], AnyRole | None] = Remembered(db)
 
     def require(
@@ -146,7 +116,7 @@ class Access:
         decided()
         return any(
             self._permits(caller, one, action, connection, data)
-            for one in self._held_at(caller, scope, connection)
+            for one in self._holdings.at(caller, scope, connection)
         ) and self._same_tenant(connection, caller, scope)
 
     def roles_at(self, connection: Connection, caller: Caller, scope: str) -> list[AnyRole]:
@@ -156,7 +126,7 @@ class Access:
         """
         if not self._same_tenant(connection, caller, scope):
             return []
-        held = self._held_at(caller, scope, connection)
+        held = self._holdings.at(caller, scope, connection)
         guids = dict.fromkeys(one.role_definition for one in sorted(held))
         found = (self._role(caller, guid, connection) for guid in guids)
         return [role for role in found if role is not None]
@@ -174,7 +144,7 @@ class Access:
         places = tuple(
             dict.fromkeys(
                 held.scope_key
-                for held in _of_tenant(role_assignments.held(connection, caller.object_id), caller.tenant_id)
+                for held in of_tenant(role_assignments.held(connection, caller.object_id), caller.tenant_id)
                 if held.scope_key.startswith(scope.lower().rstrip("/") + "/")
                 and self._permits(caller, held, action, connection)
                 and self._same_tenant(connection, caller, held.scope_key)
@@ -188,7 +158,7 @@ class Access:
         """Return the subscriptions in or below which the caller holds any role."""
         decided()
         everywhere = subscriptions.of_tenant(connection, caller.tenant_id)
-        found = _of_tenant(role_assignments.held(connection, caller.object_id), caller.tenant_id)
+        found = of_tenant(role_assignments.held(connection, caller.object_id), caller.tenant_id)
         held = {one.scope_key for one in found}
         if "/" in held:
             return everywhere
@@ -232,62 +202,6 @@ class Access:
             tenant = self._read(connection, lambda opened: self.tenant_of(opened, subscription))
         return tenant == caller.tenant_id
 
-    def _held_at(self, caller: Caller, scope: str, connection: Connection | None) -> list[Held]:
-        """Return what a caller holds at a scope and above it, as a member of groups, too."""
-        by_scope = self._few(caller, connection)
-        if by_scope is None:
-            principal_id, places = caller.object_id, enclosing(scope)
-            held = self._read(
-                connection, lambda opened: role_assignments.held_at(opened, principal_id, places)
-            )
-            return _of_tenant(held, caller.tenant_id)
-        wanted = scope.lower().rstrip("/") + "/"
-        if len(by_scope) > _WALKED:
-            return [one for place in _above(wanted) for one in by_scope.get(place, ())]
-        return [one for place, held in by_scope.items() if wanted.startswith(place) for one in held]
-
-    def _few(self, caller: Caller, connection: Connection | None) -> dict[str, list[Held]] | None:
-        """Return all that a caller holds, by scope; None if that is much.
-
-        Whoever held much a moment ago is not counted again: asking by scope is right for
-        everybody, only slower for those who hold little.
-        """
-        principal_id, tenant_id = caller.object_id, caller.tenant_id
-        left = self._many.pop(principal_id, 0)
-        if left > 1:
-            self._many[principal_id] = left - 1
-            return None
-        found = self._held.get(
-            (principal_id, tenant_id),
-            lambda: self._read(connection, lambda opened: self._read_few(opened, principal_id, tenant_id)),
-        )
-        if found is None:
-            self._many[principal_id] = MANY_FOR
-        return found
-
-    def _read_few(
-        self, connection: Connection, principal_id: str, tenant_id: str
-    ) -> dict[str, list[Held]] | None:
-        """Return what ``_few`` does, from before the last commits if none of them changed it.
-
-        What was read and the count of changes are of one view, so that the count says whether
-        the same would be read again. Within a write neither counts: it may be undone.
-        """
-        counted = role_assignments.changes(connection) if self.db.generation() is not None else None
-        if counted is None:
-            return _by_scope(connection, principal_id, tenant_id)
-        key = (principal_id, tenant_id)
-        known = self._before.get(key)
-        if known is not None and known[0] == counted:
-            return known[1]
-        found = _by_scope(connection, principal_id, tenant_id)
-        self._kept += 1 + len(found or ())
-        if self._kept > _MOST_BEFORE:
-            self._before.clear()
-            self._kept = 1 + len(found or ())
-        self._before[key] = (counted, found)
-        return found
-
     def _permits(
         self, caller: Caller, held: Held, action: str, connection: Connection | None, data: bool = False
     ) -> bool:
@@ -307,18 +221,3 @@ class Access:
 
     def _read(self, connection: Connection | None, work: Callable[[Connection], T]) -> T:
         return self.db.read(work) if connection is None else work(connection)
-
-
-def _of_tenant(held: list[Held], tenant_id: str) -> list[Held]:
-    """Return what counts for callers of a tenant: a group of another one gives them nothing."""
-    return [one for one in held if one.tenant_id == tenant_id]
-
-
-def _by_scope(connection: Connection, principal_id: str, tenant_id: str) -> dict[str, list[Held]] | None:
-    few = role_assignments.held_if_few(connection, principal_id)
-    if few is None:
-        return None
-    found: dict[str, list[Held]] = {}
-    for held in _of_tenant(few, tenant_id):
-        found.setdefault(held.scope_key.rstrip("/") + "/", []).append(held)
-    return found

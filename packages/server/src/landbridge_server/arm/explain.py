@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from landbridge_server.arm import custom_roles
-from landbridge_server.arm.access import Access, enclosing, subscription_of
+from landbridge_server.arm.access import Access, subscription_of
 from landbridge_server.arm.custom_roles import AnyRole, CustomRole
 from landbridge_server.arm.grants import assignment_id
+from landbridge_server.arm.holdings import enclosing
 from landbridge_server.arm.roles import BUILT_IN, Permission
 from landbridge_server.store import guests, holders, role_assignments, role_definitions
 from landbridge_server.store.database import Connection

@@ -20,8 +20,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from landbridge_server.arm import custom_roles, roles
-from landbridge_server.arm.access import enclosing
 from landbridge_server.arm.custom_roles import AnyRole, CustomRole
+from landbridge_server.arm.holdings import enclosing
 from landbridge_server.identity import directory_roles as templates
 from landbridge_server.identity.caller import Caller
 from landbridge_server.microsoft_graph.errors import denied

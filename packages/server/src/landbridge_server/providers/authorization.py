@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from landbridge_server.arm import custom_roles, filters, locks, names, paging, refusals
-from landbridge_server.arm.access import enclosing
 from landbridge_server.arm.call import Answer, Call, answer, encode
 from landbridge_server.arm.custom_roles import AnyRole, CustomRole
 from landbridge_server.arm.documents import iso
 from landbridge_server.arm.grants import NAMESPACE, assignment_id, grant
+from landbridge_server.arm.holdings import enclosing
 from landbridge_server.arm.resource_type import Reference, ServedType
 from landbridge_server.arm.roles import OWNER, USER_ACCESS_ADMINISTRATOR
 from landbridge_server.providers.role_definitions import definition_id, missing
