@@ -287,6 +287,45 @@ async def test_whoever_is_no_machine_reads_no_instance(enrolled):
     assert answer.status_code == 401
 
 
+async def test_a_machine_gets_tokens_for_services_that_are_registered_in_its_tenant(enrolled):
+    cloud = enrolled.cloud
+    graph = cloud.config.endpoints.graph
+    directory = {"authorization": f"Bearer {await cloud.token(scope=graph + '/.default')}"}
+
+    async def post(path, body):
+        made = await cloud.client.post(f"{graph}/v1.0{path}", json=body, headers=directory)
+        assert made.status_code == 201, made.text
+        return made.json()
+
+    async def ask(resource):
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": enrolled.enrollment.clientId,
+            "client_assertion_type": agent_api.CLIENT_ASSERTION_TYPE,
+            "client_assertion": enrolled.assertion(),
+            "resource": resource,
+        }
+        path = enrolled.enrollment.tokenEndpoint.removeprefix(cloud.config.endpoints.login)
+        return (await cloud.client.post(path, data=form)).json()
+
+    uri = "api://billing"
+    app = await post("/applications", {"displayName": "billing", "identifierUris": [uri]})
+    assert "AADSTS500011" in (await ask(uri))["error_description"]
+    service = await post("/servicePrincipals", {"appId": app["appId"]})
+    for audience in (uri, app["appId"]):
+        token = (await ask(audience))["access_token"]
+        middle = token.split(".")[1]
+        assert json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))["aud"] == audience
+        headers = {"authorization": f"Bearer {token}"}
+        refused = await cloud.client.get(f"{enrolled.id}?api-version={VERSION}", headers=headers)
+        assert refused.json()["error"]["code"] == "InvalidAuthenticationTokenAudience"
+    where = f"{graph}/v1.0/servicePrincipals/{service['id']}"
+    off = await cloud.client.patch(where, json={"accountEnabled": False}, headers=directory)
+    assert off.status_code == 204, off.text
+    assert "AADSTS500011" in (await ask(uri))["error_description"]
+    assert "AADSTS500011" in (await ask("api://another"))["error_description"]
+
+
 async def test_a_machines_token_for_the_resource_manager_names_it_and_counts_its_roles(enrolled):
     form = {
         "grant_type": "client_credentials",

@@ -108,7 +108,9 @@ async def _assertion(service: IdentityService, request: TokenRequest, scope: Sco
     app_id = principal.app_id or ""
     if request.form.get("client_id", app_id).lower() != app_id:
         raise refuse(700027, reason="The parameter 'client_id' names another application.")
-    audience = service.audience(scope, principal.kind)
+    audience = service.db.read(
+        lambda connection: service.program_audience(connection, scope, principal, tenant_id)
+    )
     granted = Granted(principal, tenant_id, app_id, scope, audience, proof=CERTIFICATE_PROOF)
     if not await service.db.write(lambda connection: assertions.use(connection, verified, now)):
         raise assertions.refused("It was used before, or its owner sends too many.")
@@ -128,7 +130,8 @@ def _service_principal(
     _check_secret(service, connection, app, request.form["client_secret"])
     if not app.enabled:
         raise refuse(7000112, app=app.label)
-    return Granted(app, tenant_id, app.label, scope, service.audience(scope, app.kind))
+    audience = service.program_audience(connection, scope, app, tenant_id)
+    return Granted(app, tenant_id, app.label, scope, audience)
 
 
 def _check_secret(

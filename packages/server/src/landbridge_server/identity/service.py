@@ -16,9 +16,9 @@ from landbridge_server.identity.scopes import Scope
 from landbridge_server.identity.sign_in_log import UNTOLD, OnSignIn, nobody_listens, refused
 from landbridge_server.identity.tenancy import Authority, Tenancy
 from landbridge_server.identity.tokens import TokenIssuer
-from landbridge_server.store import principals
+from landbridge_server.store import applications, principals
 from landbridge_server.store.database import Connection, Database
-from landbridge_server.store.principals import MANAGED_IDENTITY, PASSWORD, USER, Principal
+from landbridge_server.store.principals import MANAGED_IDENTITY, PASSWORD, SERVICE_PRINCIPAL, USER, Principal
 from landbridge_wire.agent_api import AUDIENCE as AGENT_AUDIENCE
 
 PASSWORD_ATTEMPTS = 10
@@ -84,6 +84,23 @@ class IdentityService:
             return wanted
         known = f"'{self.endpoints.audience}' and '{self.endpoints.graph}'"
         raise refuse(500011, resource=wanted[:200], known=known)
+
+    def program_audience(
+        self, connection: Connection, scope: Scope, principal: Principal, tenant_id: str
+    ) -> str:
+        """Return the audience for a program that asks for itself.
+
+        It may also be an application of the tenant, by its application id or one of its identifier
+        URIs, while that has a service principal that is enabled: a service of one's own.
+
+        Raises:
+            OAuthError: 500011, as ``audience``.
+        """
+        wanted = scope.audience
+        own = wanted in self.endpoints.audiences or wanted in self._graph or wanted == AGENT_AUDIENCE
+        if not own and _is_service(connection, tenant_id, wanted):
+            return wanted
+        return self.audience(scope, principal.kind)
 
     def tenant_of(self, connection: Connection, authority: Authority, principal: Principal) -> str:
         """Return the tenant in which a principal gets its token.
@@ -159,3 +176,14 @@ def _user(connection: Connection, name: str) -> tuple[Principal | None, str | No
         return None, None
     verifiers = principals.credentials_of(connection, user.object_id, PASSWORD)
     return user, verifiers[0].verifier if verifiers else None
+
+
+def _is_service(connection: Connection, tenant_id: str, audience: str) -> bool:
+    app_id = applications.owner_of_uri(connection, tenant_id, audience) or audience
+    found = principals.by_app_id(connection, app_id) if app_id.isascii() and app_id.isprintable() else None
+    return (
+        found is not None
+        and found.kind == SERVICE_PRINCIPAL
+        and found.tenant_id == tenant_id
+        and found.enabled
+    )
