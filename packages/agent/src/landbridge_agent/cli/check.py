@@ -22,6 +22,7 @@ from landbridge_agent.cloud import METADATA, Cloud, Metadata, choose, client_for
 from landbridge_agent.codes import AgentError
 from landbridge_agent.daemon.control_plane import ControlPlane, Refused
 from landbridge_agent.dial import Dialer, Proxy, Unreachable, trust
+from landbridge_agent.facts import fingerprint
 from landbridge_agent.machine import AgentConfig, Machine
 
 HEADER = ("ENDPOINT", "REACHABLE", "PRIVATE", "TLS", "PROXY", "LATENCY", "ADDRESS", "ISSUER")
@@ -132,7 +133,8 @@ class _Check:
         if self._config is None:
             return
         identity = str(self._machine.paths.identity)
-        api = ControlPlane(self._client, self._config, identity, time.monotonic)
+        computer = fingerprint.read(self._machine.paths)
+        api = ControlPlane(self._client, self._config, identity, time.monotonic, computer, instance="")
         try:
             session = await api.session()
         except (Refused, Unreachable) as error:

@@ -52,7 +52,9 @@ class ControlPlane:
         identity_file: str,
         monotonic: Callable[[], float],
         fingerprint: str = "",
+        instance: str | None = None,
     ) -> None:
+        """Take the parts. An empty ``instance`` looks only, and is never taken for a copy."""
         self._client = client
         self._config = config
         self._identity_file = identity_file
@@ -60,7 +62,8 @@ class ControlPlane:
         self._token = ""
         self._token_ends = 0.0
         self._fingerprint = fingerprint
-        self._instance = os.urandom(8).hex()  # of this process's connection, for as long as it lasts
+        # Of this process's connection, for as long as it lasts.
+        self._instance = os.urandom(8).hex() if instance is None else instance
         self.quarantine = ""
         """Why this machine is taken for a copy; then nothing is asked in its name but who it is."""
 
