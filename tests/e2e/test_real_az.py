@@ -1,4 +1,7 @@
-"""The real, unmodified ``az`` 2.91, and 2.66 under the profile 2018-03-01-hybrid."""
+"""The real, unmodified ``az`` 2.91, and 2.66 under the profile 2018-03-01-hybrid.
+
+``test_az_verbs.py`` has the other verbs.
+"""
 
 from __future__ import annotations
 
@@ -86,14 +89,6 @@ def test_group_create_twice_and_list(az: Az) -> None:
     assert az("group", "exists", "-n", "nowhere") is False
 
 
-def test_provider_register_waits_until_it_is_registered(az: Az) -> None:
-    before = az("provider", "show", "-n", "Microsoft.HybridConnectivity")
-    assert before["registrationState"] == "NotRegistered"
-    az("provider", "register", "-n", "Microsoft.HybridConnectivity", "--wait")
-    shown = az("provider", "show", "-n", "Microsoft.HybridConnectivity")
-    assert shown["registrationState"] == "Registered"
-
-
 def test_a_group_that_is_not_there_is_exit_code_3(az: Az) -> None:
     done = az.call("group", "show", "-n", "nowhere")
     assert done.returncode == 3
@@ -179,63 +174,6 @@ def test_a_wrong_secret_is_refused_in_words(az: Az, cloud: ControlPlane) -> None
     assert done.returncode == 1
     assert "AADSTS7000215" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_locks_are_made_listed_enforced_and_deleted(az: Az) -> None:
-    group = f"{group_of(az)}-locked"
-    az("group", "create", "-n", group, "-l", "local")
-    made = az("lock", "create", "-n", "keep", "-g", group, "--lock-type", "CanNotDelete", "--notes", "mine")
-    assert (made["level"], made["notes"]) == ("CanNotDelete", "mine")
-    assert [one["name"] for one in az("lock", "list", "-g", group)] == ["keep"]
-    refused = az.call("group", "delete", "-n", group, "-y")
-    assert refused.returncode == 1
-    assert "ScopeLocked" in refused.stderr
-    changed = az("lock", "update", "-n", "keep", "-g", group, "--lock-type", "ReadOnly")
-    assert changed["level"] == "ReadOnly"
-    assert "ScopeLocked" in az.call("group", "update", "-n", group, "--set", "tags.a=b").stderr
-    az("lock", "delete", "-n", "keep", "-g", group)
-    assert az("lock", "list", "-g", group) == []
-    az("group", "delete", "-n", group, "-y")
-
-
-def test_tag_names_are_made_listed_and_deleted(az: Az) -> None:
-    az("tag", "create", "-n", "owner")
-    az("tag", "add-value", "-n", "owner", "--value", "me")
-    (owner,) = [one for one in az("tag", "list") if one["tagName"] == "owner"]
-    assert [one["tagValue"] for one in owner["values"]] == ["me"]
-    az("tag", "remove-value", "-n", "owner", "--value", "me")
-    az("tag", "delete", "-n", "owner", "-y")
-    assert "owner" not in [one["tagName"] for one in az("tag", "list")]
-
-
-def test_resources_are_created_tagged_and_moved(az: Az, cloud: ControlPlane) -> None:
-    source, target = f"{group_of(az)}-source", f"{group_of(az)}-target"
-    for name in (source, target):
-        az("group", "create", "-n", name, "-l", "local")
-    made = az(
-        *("resource", "create", "-g", source, "-n", "moving", "--resource-type", MACHINES),
-        *("-l", "local", "-p", "{}"),
-    )
-    if az.version == "2.91":  # the hybrid profile has no tags at a scope
-        az("tag", "update", "--resource-id", made["id"], "--operation", "Merge", "--tags", "a=b")
-        assert az("tag", "list", "--resource-id", made["id"])["properties"]["tags"] == {"a": "b"}
-        assert [one["name"] for one in az("resource", "list", "--tag", "a=b")] == ["moving"]
-    az("resource", "move", "--destination-group", target, "--ids", made["id"])
-    (moved,) = az("resource", "list", "-g", target)
-    assert moved["id"] == made["id"].replace(source, target)
-    assert az("resource", "list", "-g", source) == []
-
-
-def test_features_are_listed_registered_and_unregistered(az: Az) -> None:
-    if az.version == "2.66":
-        pytest.skip("The profile 2018-03-01-hybrid has no features.")
-    words = ("--namespace", "Microsoft.HybridConnectivity", "-n", "SshUnderReadOnlyLock")
-    name = "Microsoft.HybridConnectivity/SshUnderReadOnlyLock"
-    assert name in [one["name"] for one in az("feature", "list")]
-    az("feature", "register", *words)
-    assert az("feature", "show", *words)["properties"]["state"] == "Registered"
-    az("feature", "unregister", *words)
-    assert az("feature", "show", *words)["properties"]["state"] == "Unregistered"
 
 
 def test_the_activity_log_shows_a_write_and_a_refusal_with_caller_and_address(
