@@ -59,6 +59,21 @@ def trust(ca_file: str) -> ssl.SSLContext:
     return context
 
 
+def trust_text(pem: str) -> ssl.SSLContext:
+    """Return a client context that trusts these certificates alone.
+
+    Raises:
+        Untrusted: there is none among them, or one cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise Untrusted(f"These certificates cannot be used: {error}.") from error
+    return context
+
+
 def split_https(url: str) -> SplitResult:
     """Split an ``https://`` or ``wss://`` URL.
 
@@ -78,6 +93,10 @@ class Dialer:
     def __init__(self, context: ssl.SSLContext, proxy: Proxy = NO_PROXY) -> None:
         self._context = context
         self.proxy = proxy
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Trust what this context does from the next connection on."""
+        self._context = context
 
     async def open(self, url: str, make: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         """Connect to the host of ``url`` and hand its TLS stream to ``make()``.

@@ -250,6 +250,15 @@ class Machine:
         """Write private key and chain (PEM) in one step, so that they always fit together."""
         _write(self.paths.identity, f"{private_key.strip()}\n{chain.strip()}\n".encode())
 
+    def roots(self) -> bytes | None:
+        """Return the machine's own copy of whom it trusts (PEM), or None."""
+        return _read(self.paths.cloud_ca)
+
+    def replace_roots(self, pem: bytes) -> None:
+        """Trust these certificates from the next start on."""
+        self.prepare()
+        _write(self.paths.cloud_ca, pem)
+
     def moved(self, config: AgentConfig, resource_id: str) -> AgentConfig:
         """Note the id that this machine has now; what it is and how it proves it stays.
 

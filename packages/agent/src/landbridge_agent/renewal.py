@@ -1,7 +1,8 @@
 """A short-lived child of ``himdsd``: renews the machine's certificate when half its life is over.
 
-    python -m landbridge_agent.renewal STATE_ROOT RELOCATED
+    python -m landbridge_agent.renewal STATE_ROOT RELOCATED [BEFORE]
 
+A certificate that began before ``BEFORE`` (unix seconds) is renewed, whatever its age.
 It prints one JSON line: ``{"dueIn": seconds, "expiresIn": seconds}`` when there is time, or
 ``{"request": PEM, "expiresIn": seconds}`` with a request for a new key, or, once the certificate
 has ended, ``{"rejoin": RejoinRequest, "expiresIn": seconds}``. In these cases it waits
@@ -22,17 +23,19 @@ from landbridge_agent.paths import Paths
 from landbridge_agent.rejoining import by_identity
 
 
-def due_in(identity: bytes, now: float) -> tuple[float, float]:
+def due_in(identity: bytes, now: float, before: float = 0.0) -> tuple[float, float]:
     """Return the seconds until half of the certificate's life is over, 0 when it is; and until its end.
+
+    One that began before ``before`` is due at once.
 
     Raises:
         UnusableKey: ``identity`` (PEM) holds no certificate.
     """
     begin, end = period(leaf(identity))
-    return max(0.0, (begin + end) / 2 - now), end - now
+    return 0.0 if begin < before else max(0.0, (begin + end) / 2 - now), end - now
 
 
-def renew(machine: Machine, now: float) -> None:
+def renew(machine: Machine, now: float, before: float = 0.0) -> None:
     """Speak the protocol above over stdin and stdout.
 
     Raises:
@@ -41,7 +44,7 @@ def renew(machine: Machine, now: float) -> None:
     identity, config = machine.identity(), machine.config()
     if identity is None or config is None:
         raise ValueError("This machine is not connected.")
-    wait, left = due_in(identity, now)
+    wait, left = due_in(identity, now, before)
     if wait > 0:
         print(json.dumps({"dueIn": wait, "expiresIn": left}), flush=True)
         return
@@ -62,9 +65,9 @@ def renew(machine: Machine, now: float) -> None:
 
 def main() -> int:
     """Renew if it is time; on failure say why on stderr and return 1."""
-    root, relocated = sys.argv[1:3]
+    root, relocated, *before = sys.argv[1:4]
     try:
-        renew(Machine(Paths(Path(root), relocated == "1")), time.time())  # noqa: TID251
+        renew(Machine(Paths(Path(root), relocated == "1")), time.time(), float(*before))  # noqa: TID251
     except (StateError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

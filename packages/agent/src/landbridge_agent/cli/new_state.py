@@ -36,7 +36,7 @@ def agent_config(
         clientId=enrollment.clientId,
         tokenEndpoint=enrollment.tokenEndpoint,
         endpoint=names.resource_manager,
-        caFile=str(machine.paths.cloud_ca) if cloud.own_ca else cloud.ca_file,
+        caFile=str(machine.paths.cloud_ca) if cloud.ca_file else "",
         portal=names.portal,
         physicalLocation=physical_location,
     )
@@ -50,6 +50,6 @@ def write(machine: Machine, cloud: Cloud, config: AgentConfig, private_key: str,
         OSError, StateError: it cannot be written.
     """
     keys.check_pair(private_key, chain)
-    ca_pem = Path(cloud.ca_file).read_bytes() if cloud.own_ca else None
+    ca_pem = Path(cloud.ca_file).read_bytes() if cloud.ca_file else None
     machine.connect(config, private_key, chain, ca_pem)
     machine.note_hardware()

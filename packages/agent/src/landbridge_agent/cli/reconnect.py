@@ -9,6 +9,7 @@ may delete the machine. The new key replaces the old one only once its certifica
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from landbridge_agent import keys, rejoining
 from landbridge_agent.cli import authenticate
@@ -107,6 +108,8 @@ class _Reconnect:
         try:
             keys.check_pair(new_key, enrollment.certificate)
             self._machine.replace_identity(new_key, enrollment.certificate)
+            if self._cloud.own_ca and self._config.caFile:
+                self._machine.replace_roots(Path(self._cloud.ca_file).read_bytes())
         except keys.UnusableKey as error:
             raise AgentError(107, str(error)) from error
         except StateError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 
@@ -14,6 +15,7 @@ from landbridge_agent.daemon.control_plane import ControlPlane, Refused
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.rendezvous import Rendezvous
 from landbridge_agent.daemon.status import Status
+from landbridge_agent.daemon.trust import Trust
 from landbridge_agent.dial import Dialer, Unreachable, split_https
 from landbridge_agent.facts import dmi, fingerprint, report
 from landbridge_agent.facts.dmi import Dmi
@@ -63,6 +65,10 @@ class Connection:
         loop = asyncio.get_running_loop()
         context = trusted(config.caFile)
         self._dialer, self._relay = Dialer(context), Dialer(context)
+        self._trust = Trust(machine, config, (self._dialer, self._relay), log)
+        self._told: agent_api.Session | None = None
+        self._sessions, self._renewal_wanted = asyncio.Event(), asyncio.Event()
+        self._renew_before = 0
         self._proxy = self._use_proxy()
         client = Client(self._dialer, f"himdsd/{AGENT_VERSION}")
         self._api = ControlPlane(
@@ -94,6 +100,7 @@ class Connection:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._facts())
             tasks.create_task(self._renewal())
+            tasks.create_task(self._trusting())
             await self._channel.run()
 
     def refresh(self) -> None:
@@ -146,6 +153,8 @@ class Connection:
 
     def _established(self, session: agent_api.Session) -> None:
         """Follow a machine that was moved: its id is another one now, its identity the same."""
+        self._told = session
+        self._sessions.set()
         if session.resourceId.lower() == self._config.resourceId.lower():
             return
         try:
@@ -204,6 +213,18 @@ class Connection:
             except TimeoutError:
                 pass
 
+    # -- whom the cloud has us trust -----------------------------------------------------------
+
+    async def _trusting(self) -> None:
+        """Learn the cloud's roots, and only then have a certificate from the newest renewed."""
+        while True:
+            await self._sessions.wait()
+            self._sessions.clear()
+            told = self._told
+            if told is not None and await self._trust.learn(told.roots) and told.renewBefore:
+                self._renew_before = told.renewBefore
+                self._renewal_wanted.set()
+
     # -- certificate ---------------------------------------------------------------------------
 
     async def _renewal(self) -> None:
@@ -215,12 +236,17 @@ class Connection:
                     f"The certificate could not be renewed: {str(error).rstrip('.')}. It is tried again."
                 )
                 wait = RENEWAL_RETRY_SECONDS
-            await asyncio.sleep(min(max(wait, 1.0), RENEWAL_CHECK_SECONDS))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(max(wait, 1.0), RENEWAL_CHECK_SECONDS)):
+                    await self._renewal_wanted.wait()
+            self._renewal_wanted.clear()
 
     async def _renew(self) -> float:
         """Renew if half of the certificate's life is over; return when to look again."""
         paths = self._machine.paths
-        async with run("renewal", str(paths.root), "1" if paths.relocated else "0") as child:
+        # Once for each session: a cloud whose certificates stay old must not be asked without end.
+        before, self._renew_before = str(self._renew_before), 0
+        async with run("renewal", str(paths.root), "1" if paths.relocated else "0", before) as child:
             answer = json.loads(await child.line())
             self._status.certificate_ends = self._clock() + float(answer["expiresIn"])
             if "dueIn" in answer:
