@@ -139,6 +139,12 @@ def everywhere(cloud):
 
 
 @pytest.fixture
+def store_url(tmp_path):
+    """One kind of store: who may ask for what does not depend on it."""
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
 async def place(arm):
     await arm.group()
     await arm.machine()
