@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from own_names import NamedCloud, unavailable
+from own_names import WORDS, NamedCloud, unavailable
 from real_az import Az
 from running import ControlPlane, short_folder
 from warm_az import Server, WarmAz
@@ -138,7 +138,7 @@ class OddCloud(NamedCloud):
 
 
 DOMAIN = "harbour.example"
-NAMES = " ".join(f"{word}.{DOMAIN}" for word in ("management", "login", "adfs", "graph", "portal", "relay"))
+NAMES = " ".join(f"{word}.{DOMAIN}" for word in WORDS)
 ODD = {
     "a domain at another port": (8443, NAMES, ("--domain", DOMAIN)),
     "one name at another port": (8444, "cloud.example", ("--external-url", "https://cloud.example:8444")),
@@ -173,5 +173,18 @@ def test_clouds_under_other_names_and_ports(odd: OddCloud, version: str) -> None
         az("group", "create", "-n", "short", "-l", "local")
         az("group", "delete", "-n", "short", "-y")  # follows an address that the cloud gave
         assert az("group", "exists", "-n", "short") is False
+        if DOMAIN in odd.plane.admin.url:
+            operate(az, odd.plane)
     finally:
         shutil.rmtree(folder)
+
+
+def operate(az: Az, cloud: ControlPlane) -> None:
+    """Use the cloud under the name for operators, as the document has it."""
+    url = cloud.admin.url.replace("//management.", "//adminmanagement.")
+    az("cloud", "register", "-n", "AzureStackAdmin", "--endpoint-resource-manager", url)
+    shown = az("cloud", "show", "-n", "AzureStackAdmin")
+    assert shown["endpoints"]["resourceManager"] == url
+    az("cloud", "set", "-n", "AzureStackAdmin")
+    sign_in(az, cloud)
+    assert az("group", "list") == []
