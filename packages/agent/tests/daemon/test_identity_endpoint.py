@@ -57,6 +57,20 @@ async def test_both_loopback_addresses_have_the_same_port(tmp_path):
             one.close()
 
 
+def test_without_ipv6_the_other_address_serves(monkeypatch):
+    made = socket.socket
+
+    def only_ipv4(family, kind):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return made(family, kind)
+
+    monkeypatch.setattr(identity_endpoint.socket, "socket", only_ipv4)
+    (only,) = bind(0)
+    with only:
+        assert only.getsockname()[0] == "127.0.0.1"
+
+
 def test_a_taken_port_is_named_with_a_way_to_find_who_has_it():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import json
+import socket
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landbridge_agent.daemon import local_http
 from landbridge_agent.daemon.challenge import Challenges
 from landbridge_agent.daemon.control_plane import Granted
-from landbridge_agent.daemon.local_http import Reply, encode, read_request
+from landbridge_agent.daemon.local_http import LocalServer, Reply, encode, read_request
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.machine_tokens import BURST, Tokens
-from landbridge_agent.daemon.metadata_service import MetadataService
+from landbridge_agent.daemon.metadata_service import REFUSALS_LOGGED, MetadataService
 from landbridge_agent.machine import AgentConfig
 
 PEER, LOCAL = ("127.0.0.1", 50000), ("127.0.0.1", 40342)
@@ -144,6 +148,57 @@ async def test_too_many_new_tokens_have_to_wait_and_the_key_stays_good(tmp_path)
     now[0] += int(dict(late.headers)["Retry-After"])
     assert (await ask(last)).status == 200
     assert (await ask(last)).status == 401
+
+
+async def test_a_flood_of_refusals_does_not_flood_the_audit(tmp_path):
+    now = [0.0]
+    log = Log(tmp_path / "himds.log", io.StringIO(), lambda: now[0])
+    service = MetadataService(World(), Challenges(tmp_path, None), log, lambda: now[0])
+    head = b"GET /metadata/instance HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+    for _ in range(REFUSALS_LOGGED + 40):
+        await service.answer(read_request(head, PEER, LOCAL))
+    assert len((tmp_path / "himds.log").read_text().splitlines()) == REFUSALS_LOGGED
+    now[0] = 61.0
+    await service.answer(read_request(head, PEER, LOCAL))
+    assert "40 more requests" in (tmp_path / "himds.log").read_text()
+
+
+@contextlib.asynccontextmanager
+async def listening(server):
+    """Serve on a free port of loopback; yield its address."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    address = sock.getsockname()
+    await server.listen(sock)
+    try:
+        yield address
+    finally:
+        server.close()
+        await asyncio.sleep(0.02)
+
+
+async def test_a_client_that_says_nothing_is_told_so_and_let_go(monkeypatch):
+    monkeypatch.setattr(local_http, "HEAD_SECONDS", 0.05)
+    server = LocalServer(lambda request: None, print)
+    async with listening(server) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+async def test_a_defect_of_a_handler_is_a_500_that_tells_nothing():
+    seen = []
+
+    async def broken(request):
+        raise RuntimeError("secret detail")
+
+    server = LocalServer(broken, seen.append)
+    async with listening(server) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        said = await asyncio.wait_for(reader.read(), 10)
+        assert said.startswith(b"HTTP/1.1 500 ") and b"secret" not in said
+        assert str(seen[0]) == "secret detail"
+        writer.close()
 
 
 def test_a_header_of_an_answer_cannot_end_its_line():
