@@ -25,6 +25,9 @@ NAMES = sorted(
         "securityEnabledOnly",
         "keyId",
         "passwordCredential",
+        "principalId",
+        "roleDefinitionId",
+        "directoryScopeId",
     }
 )
 SCALARS = st.one_of(
@@ -66,6 +69,10 @@ WORDS = st.sampled_from(
         "getByIds",
         "addPassword",
         "changePassword",
+        "roleManagement",
+        "directory",
+        "roleDefinitions",
+        "roleAssignments",
         "removePassword",
         "getMemberGroups",
         "checkMemberGroups",

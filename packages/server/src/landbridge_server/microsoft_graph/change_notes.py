@@ -19,6 +19,7 @@ _SPELLED = {
     "addpassword": "addPassword",
     "changepassword": "changePassword",
     "removepassword": "removePassword",
+    "rolemanagement": "roleManagement",
 }
 
 

@@ -11,6 +11,7 @@
 /me/changePassword                 ``own_password``, beside this table
 /directoryObjects/getByIds, /directoryObjects/{id}, and questions about groups there
 /organization, /domains            the caller's tenant
+/roleManagement/directory/roleDefinitions, .../roleAssignments    the roles of the directory
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from landbridge_server.microsoft_graph import (
     objects,
     paging,
     permissions,
+    role_management,
     shapes,
 )
 from landbridge_server.microsoft_graph.applications import Applications
@@ -67,6 +69,8 @@ def work_for(request: Request) -> Work:
         return _method(request, GET=kind.listed, POST=kind.create)
     if target.collection == "directoryobjects":
         return _of_any_kind(request)
+    if (target.collection, target.key.lower()) == ("rolemanagement", "directory") and target.rest:
+        return _of_roles(request)
     if target.collection in ("organization", "domains") and not target.rest:
         answer = _organization if target.collection == "organization" else _domains
         return _method(request, GET=answer)
@@ -146,6 +150,17 @@ def _of_any_kind(request: Request) -> Work:
     if key and len(rest) == 1 and rest[0] in QUESTIONS:
         return _method(request, POST=lambda c, r: QUESTIONS[rest[0]](c, r, _readable_object(c, r)))
     raise no_segment("/".join(rest) or "directoryObjects")
+
+
+def _of_roles(request: Request) -> Work:
+    word, *key = request.target.rest
+    if word == role_management.DEFINITIONS:
+        return _method(request, GET=role_management.definitions)
+    if word == role_management.ASSIGNMENTS and not key:
+        return _method(request, GET=role_management.assignments, POST=role_management.assign)
+    if word == role_management.ASSIGNMENTS and len(key) == 1:
+        return _method(request, GET=role_management.assignments, DELETE=role_management.remove)
+    raise no_segment(word)
 
 
 def _readable_object(connection: Connection, request: Request) -> objects.Row:
