@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import os
 import re
 import socket
 import sys
-import time
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from landbridge_agent.daemon.identity_service import IdentityService
-from landbridge_agent.daemon.log import Log
-from landbridge_agent.local_socket import STATUS, NotAnswering, ask
-from landbridge_agent.machine import Machine
+from landbridge_agent.local_socket import STATUS, ask
 from landbridge_wire import agent_api
 
 SETTLE = 20.0
@@ -29,113 +22,10 @@ TOKEN = "/metadata/identity/oauth2/token"
 METADATA = {"Metadata": "true"}
 
 
-class Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-
-class Local:
-    """Speaks to one service."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    async def raw(self, data: bytes, host: str = "127.0.0.1") -> bytes:
-        """Send bytes and return all that comes back."""
-        reader, writer = await asyncio.open_connection(host, self.port)
-        try:
-            writer.write(data)
-            return await asyncio.wait_for(reader.read(), SETTLE)
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def get(self, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Answer:
-        lines = {"Host": f"localhost:{self.port}", **(METADATA if headers is None else headers)}
-        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
-        data = await self.raw(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
-        top, _, body = data.decode().partition("\r\n\r\n")
-        status, *rest = top.split("\r\n")
-        pairs = dict(line.split(": ", 1) for line in rest)
-        with contextlib.suppress(ValueError):
-            return Answer(int(status.split(" ")[1]), pairs, json.loads(body))
-        return Answer(int(status.split(" ")[1]), pairs, body)
-
-    async def key(self, query: str = QUERY) -> tuple[Path, str]:
-        """Get a challenge; return its file and what is in it."""
-        answer = await self.get(f"{TOKEN}?{query}")
-        assert answer.status == 401, answer
-        path = Path(answer.headers["Www-Authenticate"].removeprefix("Basic realm="))
-        return path, path.read_text()
-
-    async def token(self, query: str = QUERY, **more: str) -> Answer:
-        """Go the whole way."""
-        _, key = await self.key(query)
-        return await self.get(f"{TOKEN}?{query}", {**METADATA, "Authorization": f"Basic {key}", **more})
-
-
-def status(paths):
-    try:
-        return ask(paths.socket, STATUS)
-    except NotAnswering:
-        return {}
-
-
 async def until(condition, seconds=SETTLE):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
-
-
-@contextlib.asynccontextmanager
-async def himdsd(paths):
-    """A daemon, and a client of its service."""
-    environment = {**os.environ, "LANDBRIDGE_AGENT_ROOT": str(paths.root)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-m", "landbridge_agent.daemon.main", "-v", env=environment
-    )
-    try:
-        async with asyncio.timeout(SETTLE):
-            while not (url := (await asyncio.to_thread(status, paths)).get("identityEndpoint")):
-                await asyncio.sleep(0.05)
-        yield Local(int(url.rpartition(":")[2]))
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-        process._transport.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(paths):
-    """The service in this process, of a machine that is not connected; and a client of it."""
-    machine = Machine(paths)
-    machine.prepare()
-    log = Log(paths.daemon_log, io.StringIO(), time.time)
-    service = IdentityService(machine, log, time.time, lambda: {"status": "Disconnected"})
-    running = asyncio.ensure_future(service.run())
-    try:
-        await until(lambda: service.endpoint()["identityEndpoint"])
-        yield Local(int(str(service.endpoint()["identityEndpoint"]).rpartition(":")[2]))
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await asyncio.sleep(0.02)
-
-
-@contextlib.asynccontextmanager
-async def connected(cloud, azcmagent):
-    """A connected machine whose channel is open."""
-    async with cloud.serving():
-        ran = await azcmagent.connect()
-        assert ran.code == 0, ran.err
-        async with himdsd(azcmagent.paths) as local:
-            await until(lambda: cloud.channels)
-            yield local
 
 
 def token_requests(cloud):
@@ -145,8 +35,8 @@ def token_requests(cloud):
 # -- tokens ----------------------------------------------------------------------------------
 
 
-async def test_a_token_is_given_for_the_content_of_the_file(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_a_token_is_given_for_the_content_of_the_file(cloud, azcmagent, connected):
+    async with connected() as local:
         path, key = await local.key()
         assert path.parent == azcmagent.paths.tokens
         assert re.fullmatch(r"[0-9a-f]{32}\.key", path.name)
@@ -165,8 +55,8 @@ async def test_a_token_is_given_for_the_content_of_the_file(cloud, azcmagent):
     assert b"resource=https%3A%2F%2Fmanagement.example%2F" in asked.body
 
 
-async def test_a_key_is_good_once(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_a_key_is_good_once(connected):
+    async with connected() as local:
         _, key = await local.key()
         headers = {**METADATA, "Authorization": f"Basic {key}"}
         assert (await local.get(f"{TOKEN}?{QUERY}", headers)).status == 200
@@ -175,16 +65,16 @@ async def test_a_key_is_good_once(cloud, azcmagent):
         assert "Www-Authenticate" in again.headers
 
 
-async def test_one_key_at_two_requests_at_once_gives_one_token(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_one_key_at_two_requests_at_once_gives_one_token(connected):
+    async with connected() as local:
         _, key = await local.key()
         headers = {**METADATA, "Authorization": f"Basic {key}"}
         both = await asyncio.gather(*(local.get(f"{TOKEN}?{QUERY}", headers) for _ in range(4)))
         assert sorted(one.status for one in both) == [200, 401, 401, 401]
 
 
-async def test_a_wrong_key_is_challenged_anew(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_a_wrong_key_is_challenged_anew(connected):
+    async with connected() as local:
         for key in ("", "wrong", "0" * 64, "x" * 5000, "Ω", "a b"):
             answer = await local.get(f"{TOKEN}?{QUERY}", {**METADATA, "Authorization": f"Basic {key}"})
             assert answer.status == 401
@@ -192,8 +82,8 @@ async def test_a_wrong_key_is_challenged_anew(cloud, azcmagent):
             assert answer.headers["Www-Authenticate"].count("=") == 1
 
 
-async def test_tokens_are_kept_by_audience_and_bypass_cache_gets_a_new_one(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_tokens_are_kept_by_audience_and_bypass_cache_gets_a_new_one(cloud, connected):
+    async with connected() as local:
         await local.token()
         await local.token()
         assert len(token_requests(cloud)) == 1
@@ -203,11 +93,11 @@ async def test_tokens_are_kept_by_audience_and_bypass_cache_gets_a_new_one(cloud
         assert len(token_requests(cloud)) == 3
 
 
-async def test_the_cache_answers_while_the_cloud_is_away(cloud, azcmagent):
+async def test_the_cache_answers_while_the_cloud_is_away(cloud, azcmagent, served):
     async with contextlib.AsyncExitStack() as stack:
         async with cloud.serving():
             await azcmagent.connect()
-            local = await stack.enter_async_context(himdsd(azcmagent.paths))
+            local = await stack.enter_async_context(served(azcmagent.paths))
             assert (await local.token()).status == 200
         assert (await local.token()).status == 200
         _, key = await local.key("api-version=2020-06-01&resource=other")
@@ -218,11 +108,11 @@ async def test_the_cache_answers_while_the_cloud_is_away(cloud, azcmagent):
         assert answer.body["error"] == "service_unavailable"
 
 
-async def test_the_cache_outlives_a_connection_that_is_made_anew(cloud, azcmagent):
+async def test_the_cache_outlives_a_connection_that_is_made_anew(cloud, azcmagent, served):
     async with contextlib.AsyncExitStack() as stack:
         async with cloud.serving():
             await azcmagent.connect()
-            local = await stack.enter_async_context(himdsd(azcmagent.paths))
+            local = await stack.enter_async_context(served(azcmagent.paths))
             assert (await local.token()).status == 200
         await azcmagent("config", "set", "incomingconnections.enabled", "false")
         await azcmagent("config", "set", "proxy.bypass", "other.example")
@@ -231,8 +121,8 @@ async def test_the_cache_outlives_a_connection_that_is_made_anew(cloud, azcmagen
     assert len(token_requests(cloud)) == 1
 
 
-async def test_no_token_of_a_machine_that_was_disconnected_is_given(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_no_token_of_a_machine_that_was_disconnected_is_given(azcmagent, connected):
+    async with connected() as local:
         assert (await local.token()).status == 200
         _, key = await local.key()
         await azcmagent("disconnect", "--force-local-only")
@@ -243,8 +133,8 @@ async def test_no_token_of_a_machine_that_was_disconnected_is_given(cloud, azcma
         assert answer.status == 400 and "not connected" in answer.body["error_description"]
 
 
-async def test_a_key_stays_good_where_the_cloud_was_only_away_for_a_moment(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_a_key_stays_good_where_the_cloud_was_only_away_for_a_moment(cloud, connected):
+    async with connected() as local:
         _, key = await local.key()
         headers = {**METADATA, "Authorization": f"Basic {key}"}
         cloud.answers[("POST", "/t/token")] = (503, {"error": "busy"})
@@ -253,8 +143,8 @@ async def test_a_key_stays_good_where_the_cloud_was_only_away_for_a_moment(cloud
         assert (await local.get(f"{TOKEN}?{QUERY}", headers)).status == 200
 
 
-async def test_a_refusal_of_the_cloud_is_handed_on(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_a_refusal_of_the_cloud_is_handed_on(cloud, connected):
+    async with connected() as local:
         text = "AADSTS500011: The resource principal named other was not found."
         cloud.answers[("POST", "/t/token")] = (400, {"error": "invalid_resource", "error_description": text})
         answer = await local.token()
@@ -266,8 +156,8 @@ async def test_a_refusal_of_the_cloud_is_handed_on(cloud, azcmagent):
         assert len(token_requests(cloud)) == before  # remembered for a moment
 
 
-async def test_a_cloud_that_answers_garbage_is_no_token(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_a_cloud_that_answers_garbage_is_no_token(cloud, connected):
+    async with connected() as local:
         for number, answer in enumerate(
             ([], "x", {"access_token": 7}, {"access_token": "t", "expires_in": "x"})
         ):
@@ -276,8 +166,8 @@ async def test_a_cloud_that_answers_garbage_is_no_token(cloud, azcmagent):
             assert said.status == 400, said
 
 
-async def test_the_machines_own_identity_may_be_named_and_is_echoed(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_the_machines_own_identity_may_be_named_and_is_echoed(connected):
+    async with connected() as local:
         named = await local.token(QUERY + "&client_id=C&object_id=p")
         assert named.body["client_id"] == "c" and named.body["object_id"] == "p"
         other = await local.get(f"{TOKEN}?{QUERY}&client_id=11111111-1111-1111-1111-111111111111")
@@ -287,109 +177,19 @@ async def test_the_machines_own_identity_may_be_named_and_is_echoed(cloud, azcma
 
 
 @pytest.mark.parametrize("end", ["", "/", "/.default"])
-async def test_tokens_for_the_agents_own_api_are_not_given_to_programs(cloud, azcmagent, end):
-    async with connected(cloud, azcmagent) as local:
+async def test_tokens_for_the_agents_own_api_are_not_given_to_programs(end, connected):
+    async with connected() as local:
         for name in (agent_api.AUDIENCE, agent_api.AUDIENCE.upper()):
             answer = await local.get(f"{TOKEN}?api-version=2020-06-01&resource={name}{end}")
             assert answer.status == 400
             assert answer.body["error"] == "invalid_resource"
 
 
-# -- what is refused ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("headers", "words"),
-    [
-        ({}, "metadata header"),
-        ({"Metadata": "false"}, "metadata header"),
-        ({**METADATA, "Host": "evil.example"}, "Host"),
-        ({**METADATA, "Host": "localhost.evil.example"}, "Host"),
-        ({**METADATA, "Host": "localhost:1"}, "Host"),
-        ({**METADATA, "Host": ""}, "Host"),
-        ({**METADATA, "Host": None}, "Host"),
-        ({**METADATA, "X-Forwarded-For": "10.0.0.1"}, "X-Forwarded-For"),
-        ({**METADATA, "Forwarded": "for=10.0.0.1"}, "Forwarded"),
-        ({**METADATA, "Via": "1.1 proxy"}, "Via"),
-    ],
-)
-async def test_a_request_that_another_machine_or_a_page_may_have_caused_is_refused(azcmagent, headers, words):
-    async with serving(azcmagent.paths) as local:
-        for path in (f"{TOKEN}?{QUERY}", "/metadata/instance?api-version=2020-06-01"):
-            answer = await local.get(path, headers)
-            assert answer.status == 400
-            assert words in answer.body["error_description"]
-            assert "Www-Authenticate" not in answer.headers
-
-
-@pytest.mark.parametrize(
-    ("path", "status", "words"),
-    [
-        (f"{TOKEN}?resource=x", 400, "Supported are 2019-03-11"),
-        (f"{TOKEN}?api-version=1999-01-01&resource=x", 400, "Supported are 2019-03-11"),
-        ("/metadata/instance", 400, "Supported are 2019-03-11"),
-        (f"{TOKEN}?api-version=2020-06-01", 400, "resource"),
-        (f"{TOKEN}?api-version=2020-06-01&resource=", 400, "resource"),
-        (f"{TOKEN}?api-version=2020-06-01&resource=a%20b", 400, "resource"),
-        (f"{TOKEN}?api-version=2020-06-01&resource=a%0Ab", 400, "resource"),
-        (f"{TOKEN}?api-version=2020-06-01&resource={'x' * 600}", 400, "resource"),
-        (f"{TOKEN}?api-version=2020-06-01&resource=a&resource=b", 400, "twice"),
-        (f"{TOKEN}?api-version=2020-06-01&resource=%ff", 400, "decode"),
-        (f"{TOKEN}?{QUERY}", 400, "not connected"),
-        ("/metadata/instance?api-version=2020-06-01", 400, "not connected"),
-        ("/metadata/loadbalancer?api-version=2020-06-01", 404, TOKEN),
-        ("/", 404, TOKEN),
-        ("/metadata/instancex?api-version=2020-06-01", 404, TOKEN),
-        (f"http://localhost{TOKEN}?{QUERY}", 400, "as for a proxy"),
-    ],
-)
-async def test_bad_requests_are_refused_in_words(azcmagent, path, status, words):
-    async with serving(azcmagent.paths) as local:
-        answer = await local.get(path)
-        assert answer.status == status
-        assert words in answer.body["error_description"]
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS", "HEAD", "CONNECT"])
-async def test_only_get_is_answered(azcmagent, method):
-    async with serving(azcmagent.paths) as local:
-        answer = await local.get(f"{TOKEN}?{QUERY}", method=method)
-        assert answer.status == 405
-        assert "Access-Control-Allow-Origin" not in answer.headers
-
-
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [
-        (b"\x16\x03\x01\x02\x00\r\n\r\n", b"400"),
-        (b"GET /\r\n\r\n", b"400"),
-        (b"GET / HTTP/2.0\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", b"400"),
-        (b"GET /?" + b"a=b&" * 40 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nX: " + b"x" * 20000 + b"\r\n\r\n", b"431"),
-    ],
-)
-async def test_what_is_no_http_request_is_refused(azcmagent, data, status):
-    async with serving(azcmagent.paths) as local:
-        assert (await local.raw(data)).split(b" ")[1] == status
-
-
-async def test_many_silent_connections_keep_nobody_out(azcmagent):
-    async with serving(azcmagent.paths) as local:
-        silent = [await asyncio.open_connection("127.0.0.1", local.port) for _ in range(100)]
-        try:
-            assert (await local.get("/agentstatus", {})).status == 200
-        finally:
-            for _, writer in silent:
-                writer.close()
-
-
 # -- metadata ----------------------------------------------------------------------------------
 
 
-async def test_metadata_has_the_shape_of_azures(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_metadata_has_the_shape_of_azures(connected):
+    async with connected() as local:
         whole = await local.get("/metadata/instance?api-version=2020-06-01")
         compute = whole.body["compute"]
         assert compute["name"] == "m1" and compute["resourceGroupName"] == "rg"
@@ -405,14 +205,14 @@ async def test_metadata_has_the_shape_of_azures(cloud, azcmagent):
         assert (await local.get("/metadata/instance?api-version=2020-06-01&format=xml")).status == 400
 
 
-async def test_tags_come_from_the_cloud_and_stay_while_it_is_away(cloud, azcmagent):
+async def test_tags_come_from_the_cloud_and_stay_while_it_is_away(cloud, azcmagent, served):
     path = "/metadata/instance/compute?api-version=2020-06-01"
     told = {"resourceId": "/x", "location": "local", "tags": {"role": "web", "tier": "1"}}
     cloud.answers[("GET", "/agent/v1/instance")] = (200, told)
     async with contextlib.AsyncExitStack() as stack:
         async with cloud.serving():
             await azcmagent.connect()
-            local = await stack.enter_async_context(himdsd(azcmagent.paths))
+            local = await stack.enter_async_context(served(azcmagent.paths))
             await until(lambda: cloud.channels)
             compute = (await local.get(path)).body
         assert compute["tags"] == "role:web;tier:1"
@@ -420,17 +220,17 @@ async def test_tags_come_from_the_cloud_and_stay_while_it_is_away(cloud, azcmage
         assert (await local.get(path)).body == compute
 
 
-async def test_metadata_is_answered_by_a_machine_that_never_reached_its_cloud(cloud, azcmagent):
+async def test_metadata_is_answered_by_a_machine_that_never_reached_its_cloud(cloud, azcmagent, served):
     async with cloud.serving():
         await azcmagent.connect()
-    async with himdsd(azcmagent.paths) as local:
+    async with served(azcmagent.paths) as local:
         async with asyncio.timeout(SETTLE):
             while (answer := await local.get("/metadata/instance?api-version=2020-06-01")).status != 200:
                 await asyncio.sleep(0.1)
     assert answer.body["compute"]["name"] == "m1" and answer.body["compute"]["tags"] == ""
 
 
-async def test_the_service_answers_on_ipv6_too(azcmagent):
+async def test_the_service_answers_on_ipv6_too(azcmagent, serving):
     if not socket.has_ipv6:
         pytest.skip("there is no IPv6 here")
     async with serving(azcmagent.paths) as local:
@@ -438,8 +238,8 @@ async def test_the_service_answers_on_ipv6_too(azcmagent):
         assert b'"status"' in await local.raw(head.encode(), "::1")
 
 
-async def test_the_agents_status_needs_no_header_and_tells_no_secret(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_the_agents_status_needs_no_header_and_tells_no_secret(connected):
+    async with connected() as local:
         async with asyncio.timeout(SETTLE):
             while (answer := await local.get("/agentstatus", {})).body["status"] != "Connected":
                 await asyncio.sleep(0.1)
@@ -449,8 +249,8 @@ async def test_the_agents_status_needs_no_header_and_tells_no_secret(cloud, azcm
 # -- audit, files, the port --------------------------------------------------------------------
 
 
-async def test_who_got_a_token_is_in_the_log_and_no_secret_is(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_who_got_a_token_is_in_the_log_and_no_secret_is(cloud, azcmagent, connected):
+    async with connected() as local:
         cloud.answers[("POST", "/t/token")] = (
             200,
             {"access_token": "eyJhIjoxfQ.eyJi.c2ln", "expires_in": 600},
@@ -466,23 +266,23 @@ async def test_who_got_a_token_is_in_the_log_and_no_secret_is(cloud, azcmagent):
     assert key not in log and "eyJhIjoxfQ" not in log
 
 
-async def test_challenges_of_a_daemon_before_are_removed(azcmagent):
+async def test_challenges_of_a_daemon_before_are_removed(azcmagent, served):
     azcmagent.paths.tokens.mkdir(parents=True)
     left = azcmagent.paths.tokens / f"{'0' * 32}.key"
     left.write_text("old")
-    async with himdsd(azcmagent.paths):
+    async with served(azcmagent.paths):
         await until(lambda: not left.exists())
 
 
-async def test_no_challenge_outlives_the_daemon(cloud, azcmagent):
-    async with connected(cloud, azcmagent) as local:
+async def test_no_challenge_outlives_the_daemon(connected):
+    async with connected() as local:
         path, _ = await local.key()
         assert path.exists()
     assert not path.exists()
 
 
-async def test_show_tells_where_the_service_of_a_relocated_agent_is(azcmagent):
-    async with himdsd(azcmagent.paths) as local:
+async def test_show_tells_where_the_service_of_a_relocated_agent_is(azcmagent, served):
+    async with served(azcmagent.paths) as local:
         found = await asyncio.to_thread(ask, azcmagent.paths.socket, STATUS)
         assert found["identityEndpoint"] == f"http://localhost:{local.port}"
         assert found["identityProblem"] == ""
