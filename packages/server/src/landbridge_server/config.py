@@ -146,6 +146,11 @@ class Config:
     metrics_listen: Address | None = None
     metrics_token_file: Path | None = None
 
+    signing_key_days: float = 90.0
+    """After so many days another key signs tokens; 0: only when an operator says so."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks (CIDR) of reverse proxies that may say who a caller is."""
+
     return_grace_days: float = 365.0
     """How long after its certificate's end a machine may come back by itself with that key."""
 
@@ -170,6 +175,15 @@ class Config:
             )
         if not 0 <= self.requests_per_second < float("inf"):
             raise ConfigError("--requests-per-second is a number from 0, which means no limit.")
+        if not 0 <= self.signing_key_days <= 3650:
+            raise ConfigError("--signing-key-days is a number from 0, which means never, to 3650.")
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ConfigError(
+                    f"--trusted-proxy is an address (10.0.0.7) or a network (10.0.0.0/29): {error}."
+                ) from error
         if not 0 <= self.return_grace_days <= 3650:
             raise ConfigError("--return-grace-days is a number from 0 to 3650.")
 

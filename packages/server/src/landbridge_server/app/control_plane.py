@@ -14,6 +14,7 @@ from landbridge_server.arm import roles
 from landbridge_server.arm.access import Access
 from landbridge_server.arm.grants import grant
 from landbridge_server.arm.http import CloudMetadataHttp
+from landbridge_server.arm.operation_notes import OperationNotes
 from landbridge_server.arm.sealing import Sealer
 from landbridge_server.arm.sign_in_notes import SignInNotes
 from landbridge_server.ca import ownership
@@ -23,6 +24,7 @@ from landbridge_server.ca.rotation import renews_before
 from landbridge_server.config import Config
 from landbridge_server.edge.exposition import RequestTimes
 from landbridge_server.edge.middleware import Edge
+from landbridge_server.edge.proxies import TrustedProxies
 from landbridge_server.edge.routes import router
 from landbridge_server.edge.tls import ServerTls
 from landbridge_server.fleet.copies import Copies
@@ -49,6 +51,7 @@ from landbridge_server.reconcile.delete_groups import DeleteGroups
 from landbridge_server.reconcile.driver import Driver, Task
 from landbridge_server.reconcile.flush_activity import FlushActivity
 from landbridge_server.reconcile.flush_presence import FlushPresence
+from landbridge_server.reconcile.follow_keys import FollowKeys
 from landbridge_server.reconcile.follow_rotation import FollowRotation
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.credentials import RelayCredentials
@@ -89,6 +92,7 @@ class ControlPlane:
         self.clock = clock
         self.endpoints = config.endpoints
         self.requests = RequestTimes()
+        self.proxies = TrustedProxies(config.trusted_proxies)
         self.metrics = Metrics(self)
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.db = Database(config.database_url)
@@ -116,10 +120,13 @@ class ControlPlane:
         self.metadata = CloudMetadataHttp(
             self.endpoints, config.identity_provider, self.tenant.tenant_id, config.domain
         )
-        self.application = Edge(router(self), self.requests)
+        self.application = Edge(router(self), self.requests, self.proxies)
 
     def _open_identity(self) -> None:
         keys = SigningKeys.open(self.config.data / "keys", self.clock)
+        self.signing_keys = FollowKeys(
+            self.db, keys, self._relay_key, self.clock, self.config.signing_key_days
+        )
         service = IdentityService(self.db, self.endpoints, keys, self.clock)
         authorization_uri = base(self.endpoints, self.tenant.tenant_id)
         verifier = TokenVerifier(keys, self.endpoints, self.clock, authorization_uri)
@@ -141,6 +148,7 @@ class ControlPlane:
         self.rendezvous = Rendezvous(self.db, self.access, self.presence, self.clock)
         self.broker = Broker(self.rendezvous, self._relay_key, self.clock)
         self.copies = Copies(self.db, self.broker.answers, self.clock)
+        self.broker.caller = self.proxies.caller
         self.broker.on_listener_up = self.rendezvous.listener_up
         self.broker.on_listener_down = self.rendezvous.listener_down
         self.broker.offline_since = self.rendezvous.offline_since
@@ -185,7 +193,9 @@ class ControlPlane:
         self.graph.on_answered = ChangeNotes(self.activity)
         notes = SessionNotes(self.db, self.rendezvous, self.activity)
         self.broker.on_session = both(notes, self.metrics.session)
-        self._delete_groups_task = DeleteGroups(self.db, self.resources.registry, self.clock)
+        self._delete_groups_task = DeleteGroups(
+            self.db, self.resources.registry, self.clock, OperationNotes(self.db, self.activity)
+        )
         self.driver = Driver(
             [
                 deletions,
@@ -200,6 +210,7 @@ class ControlPlane:
                 *(self._node_tasks(self.node) if self.node else ()),
                 Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),
                 Task("follow_rotation", self.rotation, ROTATION_SECONDS),
+                Task("follow_keys", self.signing_keys, ROTATION_SECONDS),
                 Task("renew_certificate", self._renew_certificate, RENEWAL_SECONDS),
             ]
         )

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "check, list and export the activity log"),
     "systemd-unit": ("systemd_unit", "print a hardened systemd unit for the control plane"),
     "ca": ("ca", "export, show and rotate the root certificate"),
+    "keys": ("keys", "show and rotate the keys that sign tokens"),
     "trust": ("trust", "have an installed az trust this cloud"),
     "image": ("image", "set and show the aliases of VM images"),
     "sp": ("service_principal", "create, list, reset and delete service principals"),

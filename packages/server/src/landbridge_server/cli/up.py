@@ -90,6 +90,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long a machine with an expired certificate may come back by itself (default: 365)",
     )
     parser.add_argument(
+        "--signing-key-days",
+        type=float,
+        default=Config.signing_key_days,
+        metavar="N",
+        help="another key signs tokens after so many days (default: 90; 0: never)",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="believe X-Forwarded-For from this address or network (repeatable; default: from nobody)",
+    )
+    parser.add_argument(
         "--metrics-listen",
         metavar="HOST:PORT",
         help="serve /metrics for Prometheus there (default: nowhere); plain HTTP on loopback, else TLS",
@@ -130,6 +144,8 @@ def config_of(options: argparse.Namespace) -> Config:
         store=_store(options),
         node_url=options.node_url,
         requests_per_second=options.requests_per_second,
+        signing_key_days=options.signing_key_days,
+        trusted_proxies=tuple(options.trusted_proxy),
         return_grace_days=options.return_grace_days,
         metrics_listen=parse_address(options.metrics_listen) if options.metrics_listen else None,
         metrics_token_file=options.metrics_token_file.absolute() if options.metrics_token_file else None,

@@ -20,6 +20,7 @@ from landbridge_server.edge import answers
 from landbridge_server.edge.exposition import RequestTimes
 from landbridge_server.edge.head import Head
 from landbridge_server.edge.log import answering, log_request
+from landbridge_server.edge.proxies import TrustedProxies
 from landbridge_wire.errors import ArmError
 
 SECURITY = (
@@ -28,6 +29,7 @@ SECURITY = (
 )
 UNCACHED = ((b"cache-control", b"no-cache"), (b"pragma", b"no-cache"), (b"expires", b"-1"))
 USUAL = SECURITY + UNCACHED
+FORWARDED = b"x-forwarded-for"
 UNKNOWN = "none"
 """The route of requests that no row of the table has, among the metrics."""
 
@@ -66,9 +68,13 @@ _stamp = _Stamp()
 class Edge:
     """Wraps the router."""
 
-    def __init__(self, router: ASGIApp, times: RequestTimes) -> None:
-        """Take the application that answers; ``times`` hears how long that took."""
+    def __init__(self, router: ASGIApp, times: RequestTimes, proxies: TrustedProxies | None = None) -> None:
+        """Take the application that answers; ``times`` hears how long that took.
+
+        ``proxies`` may say who a caller is.
+        """
         self.router = router
+        self.proxies = proxies
         self.times = times
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +85,10 @@ class Edge:
         path = normal_path(scope["path"])
         own_id = request_id()
         head = Head(scope["headers"])
+        if self.proxies and scope.get("client"):
+            address, port = scope["client"]
+            fields = [value.decode("latin-1") for name, value in scope["headers"] if name == FORWARDED]
+            scope["client"] = (self.proxies.caller(address, fields), port)
         scope["landbridge.path"] = path
         scope["landbridge.request_id"] = own_id
         scope["landbridge.head"] = head

@@ -1,8 +1,8 @@
 """The keys that sign tokens: RSA-2048, several at once, published as a JWKS.
 
-The newest key signs; older ones still verify until an operator removes their files. Only
-whether a signature is right is remembered, never whether a token is valid: time, audience
-and principal are looked at each time.
+One signs; the next is published before it does, and previous ones verify for as long as
+``key_rotation`` holds them. Only whether a signature is right is remembered, never whether a
+token is valid: time, audience and principal are looked at each time.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import base64
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -73,32 +73,49 @@ def unverified_parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return header, claims
 
 
+class Held(NamedTuple):
+    """A private key (PEM) and its state: next, current or previous."""
+
+    state: str
+    pem: bytes
+
+    @property
+    def key_id(self) -> str:
+        """The id under which it is published: its thumbprint (RFC 7638)."""
+        return _load(self.pem).thumbprint()
+
+
+def nothing_new() -> None:
+    """What happens with an unknown key where nobody else rotates."""
+
+
 class SigningKeys:
     """The key ring; open it with ``SigningKeys.open``."""
 
-    def __init__(self, folder: Path, clock: Clock, keys: list[RSAKey]) -> None:
-        """Take opened keys, the oldest first."""
-        self._folder = folder
-        self._clock = clock
-        self._keys = {key.thumbprint(): key for key in keys}
-        self._signer = keys[-1]
-        self._signer_id = keys[-1].thumbprint()
-        self._verified: OrderedDict[bytes, Mapping[str, Any]] = OrderedDict()
+    def __init__(self, keys: Sequence[Held]) -> None:
+        """Take opened keys, of which one is current."""
+        self.on_unknown: Callable[[], None] = nothing_new
+        """Called when a token names a key that is not here: another node may just have rotated."""
+        self.take(keys)
 
     @classmethod
     def open(cls, folder: Path, clock: Clock) -> SigningKeys:
-        """Open the keys in ``folder`` (files ``signing-*.pem``, 0600), making the first one."""
+        """Open the keys in ``folder`` (files ``signing-*.pem``, 0600), or make one; the last signs."""
         if not list(folder.glob("signing-*.pem")):
             _make(folder, clock())
-        paths = sorted(folder.glob("signing-*.pem"))
-        return cls(folder, clock, [_load(path) for path in paths])
+        pems = [_read(path) for path in sorted(folder.glob("signing-*.pem"))]
+        states = ["previous"] * (len(pems) - 1) + ["current"]
+        return cls([Held(state, pem) for state, pem in zip(states, pems, strict=True)])
 
-    def rotate(self) -> str:
-        """Make a new key that signs from now on, and return its id; older ones still verify."""
-        key = _load(_make(self._folder, self._clock()))
-        self._signer, self._signer_id = key, key.thumbprint()
-        self._keys[self._signer_id] = key
-        return self._signer_id
+    def take(self, keys: Sequence[Held]) -> None:
+        """Go on with these keys and no other: what a missing one has signed is refused from now on."""
+        loaded = {key.thumbprint(): (one, key) for one in keys for key in [_load(one.pem)]}
+        self.held = list(keys)
+        self._keys = {key_id: key for key_id, (_, key) in loaded.items()}
+        self._signer_id, self._signer = next(
+            (key_id, key) for key_id, (one, key) in loaded.items() if one.state == "current"
+        )
+        self._verified: OrderedDict[bytes, Mapping[str, Any]] = OrderedDict()
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return a compact JWS (RS256) over ``claims``."""
@@ -133,7 +150,11 @@ class SigningKeys:
         if unverified_header.get("alg") != ALGORITHM:
             raise BadSignature("the algorithm is not RS256")
         key_id = unverified_header.get("kid")
-        key = self._keys.get(key_id) if isinstance(key_id, str) else None
+        if not isinstance(key_id, str):
+            raise BadSignature("its header names no key")
+        if key_id not in self._keys:
+            self.on_unknown()
+        key = self._keys.get(key_id)
         if key is None:
             raise BadSignature("no key of this cloud has this key id")
         try:
@@ -159,24 +180,30 @@ def _public(key_id: str, key: RSAKey) -> dict[str, Any]:
     }
 
 
-def _make(folder: Path, now: float) -> Path:
-    """Write a new key; its name sorts behind those of older ones."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
-    newest = max((path.name for path in folder.glob("signing-*.pem")), default="")
-    path = folder / f"signing-{int(now):012d}.pem"
-    if path.name <= newest:  # two within a second, or a clock that went back
-        path = folder / f"{newest.removesuffix('.pem')}x.pem"
-    pem = key.private_bytes(
+def new_key() -> bytes:
+    """Make a key; return it as unencrypted PKCS#8 PEM."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=BITS).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_atomically(path, pem)
-    return path
 
 
-def _load(path: Path) -> RSAKey:
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+def _make(folder: Path, now: float) -> None:
+    write_atomically(folder / f"signing-{int(now):012d}.pem", new_key())
+
+
+def _read(path: Path) -> bytes:
+    pem = path.read_bytes()
+    try:
+        _load(pem)
+    except ValueError as error:
+        raise ValueError(f"{path} does not hold an RSA private key.") from error
+    return pem
+
+
+def _load(pem: bytes) -> RSAKey:
+    key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError(f"{path} does not hold an RSA private key.")
+        raise ValueError("It does not hold an RSA private key.")
     return RSAKey(key, key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +55,7 @@ class Broker:
         self.on_heartbeat: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda path, body: None
         self.on_session: OnSession = nobody_listens
         self.offline_since: Callable[[str], float | None] = lambda path: None
+        self.caller: Callable[[str, Sequence[str]], str] = lambda peer, forwarded: peer
         self.neighbours: Neighbours = Alone()
         self.base = ""  # wss://host:port of this node, if the name that listeners use may lead elsewhere
         self._directory = directory

@@ -149,11 +149,11 @@ class Doorkeeper(asyncio.Protocol):
             who = self._broker.admit_sender(self._token(target), path)
             pending = Pending(path, suffix, target, who, self)
             pending.headers = self._connect_headers()
-            pending.remote = peer_of(self._transport)
+            pending.remote = self._caller()
             self._pending = pending
             self._broker.connect(pending)
         except Refusal as refusal:
-            address = peer_of(self._transport)[0]
+            address = self._caller()[0]
             news = SessionNews(
                 REFUSED, path, who or refusal.who, address, target.id[:128], refusal.status, refusal.reason
             )
@@ -197,6 +197,12 @@ class Doorkeeper(asyncio.Protocol):
             self._transport.get_protocol().data_received(self._rest)  # type: ignore[attr-defined]
 
     # -- parts
+
+    def _caller(self) -> tuple[str, int]:
+        """Return the sender's address; behind a proxy that is trusted, what that says of it."""
+        address, port = peer_of(self._transport)
+        named = [value for name, value in self._head.headers if name.lower() == "x-forwarded-for"]
+        return self._broker.caller(address, named), port
 
     def _token(self, target: wire.Target) -> str:
         return self._head.get(wire.TOKEN_HEADER) or target.token
