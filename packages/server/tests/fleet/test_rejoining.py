@@ -94,6 +94,10 @@ class Machine:
 
     async def speaks(self, key, chain: str) -> bool:
         """Whether a token is given for this key and certificate."""
+        return (await self.ask(key, chain)).status_code == 200
+
+    async def ask(self, key, chain: str):
+        """Ask for a token of the agent API with this key and certificate."""
         leaf = x509.load_pem_x509_certificate(chain.encode())
         client = leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
         path = f"/{self.cloud.admin['tenantId']}/oauth2/v2.0/token"
@@ -112,7 +116,7 @@ class Machine:
             "client_assertion": signed(key, {"alg": "ES256", "x5t#S256": thumbprint(chain)}, claims),
             "scope": agent_api.AUDIENCE + "/.default",
         }
-        return (await self.cloud.client.post(path, data=form)).status_code == 200
+        return await self.cloud.client.post(path, data=form)
 
 
 async def made(cloud, key=None, public_key: str = "") -> Machine:
@@ -248,3 +252,40 @@ async def test_a_machine_that_is_not_there_cannot_be_reconnected(cloud, machine)
     missing = Machine(cloud, machine.key, "", "nobody")
     answer = await missing.reconnect(machine.key)
     assert answer.status_code == 404
+
+
+async def token_of(machine: Machine, key, chain: str) -> str:
+    """A token for the agent API, by this key and certificate."""
+    answer = await machine.ask(key, chain)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["access_token"]
+
+
+async def renewed(machine: Machine, key, token: str):
+    message = agent_api.CertificateRequest(request_of(key))
+    headers = {"authorization": f"Bearer {token}"}
+    return await machine.cloud.client.post(agent_api.CERTIFICATES, json=message.to_json(), headers=headers)
+
+
+async def test_after_reconnect_a_token_of_the_old_key_does_not_renew_the_old_keys_certificate(cloud, machine):
+    stolen = await token_of(machine, machine.key, machine.chain)
+    assert (await renewed(machine, machine.key, stolen)).status_code == 200
+    await machine.reconnect(ec.generate_private_key(ec.SECP256R1()))
+    assert (await renewed(machine, machine.key, stolen)).status_code == 401
+
+
+async def test_after_reconnect_the_new_key_has_tokens_in_the_same_second(cloud, machine):
+    key = ec.generate_private_key(ec.SECP256R1())
+    answer = await machine.reconnect(key)
+    token = await token_of(machine, key, answer.json()["certificate"])
+    assert (await renewed(machine, key, token)).status_code == 200
+
+
+async def test_a_certificate_of_a_machine_that_was_deleted_and_made_anew_gives_no_token(cloud, machine):
+    stolen = await token_of(machine, machine.key, machine.chain)
+    assert (await cloud.arm("DELETE", machine.id, version=VERSION)).status_code == 200
+    other = await made(cloud)
+    await other.enroll()
+    assert not await machine.speaks(machine.key, machine.chain)
+    assert (await machine.send(machine.rejoin())).status_code == 401
+    assert (await renewed(machine, machine.key, stolen)).status_code == 401

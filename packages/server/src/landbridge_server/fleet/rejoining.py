@@ -11,7 +11,7 @@ A proof (``agent_api.RejoinRequest``) is checked in this order, and nothing is t
 
 An expired certificate is a proof only here: tokens are never given for one. ``reconnect`` is the
 other way back: a caller who may delete the machine, and so could make it anew, gives it a new key;
-all older certificates end with that.
+all older certificates end with that, and all tokens that were given for them.
 """
 
 from __future__ import annotations
@@ -142,6 +142,8 @@ class Rejoining:
             changed = stored._replace(document=text, etag=etags.new(), changed_at=self.clock())
             resources.put(connection, changed, document.get("tags") or {}, is_new=False)
             machines.remove_certificates(connection, row.principal_id)
+            # A token of the old key would renew itself a certificate, and so bring that key back.
+            principals.end_tokens(connection, row.principal_id, self.clock())
             machines.set_fingerprint(connection, machine.key, None)
             return self.enrollments.admit(connection, machine, key), row.principal_id
 

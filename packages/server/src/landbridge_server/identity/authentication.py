@@ -1,7 +1,8 @@
 """From an Authorization header to a ``Caller``: the one way in for bearer tokens.
 
 One who is disabled or deleted loses access with the next call, however long the token would
-live: who a header stands for is remembered only until something is committed.
+live, and so does whoever holds a token from before its principal's key was replaced: who a header
+stands for is remembered only until something is committed.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Authenticator:
             raise self._verifier.invalid("its principal was deleted")
         if not principal.enabled:
             raise self._verifier.invalid("its principal is disabled")
+        if claims.not_before < (principal.tokens_from or 0):
+            raise self._verifier.invalid("it was given before its principal got another key")
         if not member:
             raise self._verifier.invalid("its principal does not belong to its tenant")
         return _caller(principal, claims.tenant_id, claims.app_id), claims

@@ -99,7 +99,7 @@ class TokenIssuer:
             "aud": audience,
             "iss": tenancy.issuer(self._endpoints, tenant_id),
             "iat": now,
-            "nbf": now,
+            "nbf": max(now, int(principal.tokens_from or 0)),  # at most a second ahead
             "exp": now + lifetime,
             "appid": app_id,
             "azp": app_id,

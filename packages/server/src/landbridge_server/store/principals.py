@@ -83,6 +83,7 @@ class Principal(NamedTuple):
     resource_key: str | None
     enabled: bool
     created_at: float
+    tokens_from: float | None = None
 
     @property
     def label(self) -> str:
@@ -168,6 +169,18 @@ def change(connection: Connection, principal: Principal) -> None:
     """
     values = principal._asdict() | {"name_key": principal.display_name.lower()}
     connection.execute(update(principals).where(principals.c.object_id == principal.object_id).values(values))
+
+
+_END_TOKENS = Prepared(
+    update(principals)
+    .where(principals.c.object_id == bindparam("key"))
+    .values(tokens_from=bindparam("began"))
+)
+
+
+def end_tokens(connection: Connection, object_id: str, now: float) -> None:
+    """Have every access token that was given until now (unix seconds) refused, however long it would live."""
+    _END_TOKENS.run(connection, {"key": object_id, "began": float(int(now) + 1)})
 
 
 def details(connection: Connection, object_id: str) -> str:

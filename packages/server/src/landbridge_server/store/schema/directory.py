@@ -47,6 +47,7 @@ principals = Table(
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("name_key", NAME, nullable=False, server_default=""),  # lower-case display name
+    Column("tokens_from", Float),  # access tokens that began before are refused
     Index("principals_by_name", "tenant_id", "kind", "name_key", "object_id"),
 )
 
