@@ -266,3 +266,28 @@ async def test_each_write_of_a_batch_is_an_event(arm, log):
     names = {one["resourceId"].rpartition("/")[2]: one for one in await shown(log)}
     assert {"one", "two"} <= set(names)
     assert names["one"]["correlationId"] == answer.headers["x-ms-request-id"]
+
+
+async def test_a_deletion_that_was_accepted_is_an_event_again_when_it_ended(arm, cloud, log):
+    await arm.machine()
+    await arm.principal("ops", ("Contributor", ""))
+    assert (await arm("DELETE", "resourcegroups/demo", by="ops")).status_code == 202
+    await cloud.plane.settle()
+    ended, accepted = [one for one in await shown(log) if one["operationName"]["value"].endswith("/delete")]
+    assert (accepted["status"]["value"], ended["status"]["value"]) == ("Accepted", "Succeeded")
+    assert ended["caller"] == accepted["caller"]
+    assert ended["operationName"] == accepted["operationName"]
+
+
+async def test_a_deletion_that_failed_says_why(arm, cloud, log, monkeypatch):
+    await arm.machine()
+
+    def broken(*_arguments):
+        raise ArmError("ScopeLocked", "not this one")
+
+    monkeypatch.setattr("landbridge_server.reconcile.delete_groups.remove", broken)
+    assert (await arm("DELETE", "resourcegroups/demo")).status_code == 202
+    await cloud.plane.settle()
+    (ended,) = await shown(log, "status eq 'Failed'")
+    assert "ResourceGroupDeletionBlocked" in ended["properties"]["statusMessage"]
+    assert ended["caller"] == cloud.admin["clientId"]

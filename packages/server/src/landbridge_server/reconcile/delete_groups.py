@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from landbridge_server.arm import operations
 from landbridge_server.arm.groups import restore
+from landbridge_server.arm.operation_notes import OnEnd, nobody_listens
 from landbridge_server.arm.operations import DELETE_GROUP
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.removal import remove
@@ -50,8 +51,15 @@ class Step(NamedTuple):
 class DeleteGroups:
     """The task."""
 
-    def __init__(self, db: Database, registry: Registry, clock: Callable[[], float]) -> None:
-        """Take the store, the types and the clock."""
+    def __init__(
+        self,
+        db: Database,
+        registry: Registry,
+        clock: Callable[[], float],
+        on_end: OnEnd = nobody_listens,
+    ) -> None:
+        """Take the store, the types and the clock; ``on_end`` hears of each deletion that ended here."""
+        self.on_end = on_end
         self.db = db
         self.registry = registry
         self.clock = clock
@@ -98,9 +106,10 @@ class DeleteGroups:
     async def _remove(
         self, operation: Operation, refused: dict[str, ArmError], after: str, limit: int
     ) -> Step:
-        effects = Effects()
+        effects, ended = Effects(), False
 
         def work(connection: Connection) -> Step:
+            nonlocal ended
             if not _still_wanted(connection, operation):
                 return Step("")  # another node was faster: the name may be in use again
             rows = resources.find(connection, self._query(operation, after, limit))
@@ -110,10 +119,13 @@ class DeleteGroups:
                 return Step(rows[-1].key if rows else "", len(rows))
             remove(connection, self.registry, operation.target_id.lower(), effects)
             operations.succeed(connection, operation.operation_id, self.clock())
+            ended = True
             return Step("", len(rows))
 
         step = await self.db.write(work, aside=True)
         effects.run()
+        if ended:
+            self.on_end(operation, None)
         return step
 
     async def _one_by_one(self, operation: Operation, refused: dict[str, ArmError], after: str) -> Step:
@@ -155,12 +167,15 @@ class DeleteGroups:
         """End as Failed: the group is a group again, with what is left in it."""
         error = blocked(operation, refused)
 
-        def work(connection: Connection) -> None:
-            if _still_wanted(connection, operation):
+        def work(connection: Connection) -> bool:
+            wanted = _still_wanted(connection, operation)
+            if wanted:
                 restore(connection, operation.target_id.lower())
                 operations.fail(connection, operation.operation_id, error, self.clock())
+            return wanted
 
-        await self.db.write(work)
+        if await self.db.write(work):
+            self.on_end(operation, error)
 
 
 def _still_wanted(connection: Connection, operation: Operation) -> bool:
