@@ -39,9 +39,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("landbridge_*.whl"):
         old.unlink()
-    subprocess.run(
-        [sys.executable, ROOT / "tools/build_downloads.py"], check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run([sys.executable, ROOT / "tools/build_downloads.py"], check=True, stdout=subprocess.DEVNULL)
     wheels = {package: build(package, folder) for package in BUILT}
     lines = [
         f"./{wheels[package].name} --hash=sha256:{hashlib.sha256(wheels[package].read_bytes()).hexdigest()}"

@@ -32,7 +32,7 @@ from landbridge_server.store.database import Connection
 from landbridge_server.store.resources import Stored
 
 Presence = Callable[[str], tuple[str, str, str]]
-"""Machine key -> status, since when (ISO 8601; empty when it was never heard from), and the reason, if any."""
+"""Machine key -> status, since when (ISO 8601; empty: it was never heard from), and the reason, if any."""
 
 Removed = Callable[[str, str], None]
 """Called after the commit with the key and the principal id of a machine that is gone."""
