@@ -11,7 +11,10 @@ from landbridge_server.arm import not_offered
         ("providers/Microsoft.Compute", "Virtual machines and their images are not offered"),
         ("providers/microsoft.compute/virtualMachines", "Microsoft.HybridCompute/machines"),
         ("providers/Microsoft.Compute/locations/local/publishers", "Virtual machines and their images"),
-        ("resourceGroups/demo/providers/Microsoft.Network/virtualNetworks/n", "Virtual machines and their networks"),
+        (
+            "resourceGroups/demo/providers/Microsoft.Network/virtualNetworks/n",
+            "Virtual machines and their networks",
+        ),
         ("providers/Microsoft.Resources/links", "Links between resources are not offered"),
         ("resourceGroups/demo/providers/Microsoft.Resources/deployments/d", "Templates and deployments"),
         ("providers/Microsoft.Authorization/policyAssignments", "Policies are not offered"),
