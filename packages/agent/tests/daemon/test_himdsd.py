@@ -208,6 +208,7 @@ async def echo_port():
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await asyncio.sleep(0.05)  # who looks for host keys may just have been accepted
         for transport in Echo.made:
             transport.abort()
         Echo.made.clear()
