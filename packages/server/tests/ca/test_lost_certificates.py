@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
+import hashlib
 import json
 
 import pytest
@@ -190,3 +192,43 @@ def test_authorities_are_read_from_a_folder_with_other_files_too(tmp_path):
     authority = CertificateAuthority.open(tmp_path, 1_800_000_000.0)
     (tmp_path / "notes.pem").write_text("no certificate")
     assert lost_certificates.authorities(tmp_path) == [certificate_pem(authority.root).decode()]
+
+
+async def test_one_that_was_replaced_just_before_the_backup_does_not_return(restored):
+    """The backup is taken seconds after the machine got another key: within the slack of clocks."""
+
+    def before(old):
+        machine = Machine(old, "m")
+        stolen = (machine.key, machine.issued, machine.x5c)
+        old.clock.advance(10)
+        with old.plane.db.writing() as connection:
+            machines.remove_certificates(connection, machine.principal.object_id)
+        renewed(old, machine)
+        machine.key, machine.issued, machine.x5c = stolen
+        old.clock.advance(10)
+        return machine
+
+    cloud, machine = await restored(before, lambda old, machine: None)
+    assert await machine.ask(cloud) == 401
+
+
+@pytest.mark.parametrize("common_name", ["a\0b", "é" * 32, " "])
+async def test_a_strangers_certificate_with_an_odd_name_is_refused(restored, common_name):
+    cloud, machine = await restored(lambda old: Machine(old, "m"), renewed)
+    key = new_key()
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+    now = dt.datetime.fromtimestamp(cloud.clock() - HOUR, dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=9))
+        .sign(key, hashes.SHA256())
+    )
+    der = made.public_bytes(Encoding.DER)
+    wanted = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+    machine.key = key
+    assert await machine.ask(cloud, x5c=[base64.b64encode(der).decode()], **{"x5t#S256": wanted}) == 401
