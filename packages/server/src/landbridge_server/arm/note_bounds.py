@@ -93,14 +93,13 @@ class Bounds(Generic[T]):
 
     def repeated(self, *, all_of_them: bool = False) -> list[tuple[T, int]]:
         """Return the newest of the notes that were counted, with their number, once their window ends."""
-        now, found = self.clock(), []
-        for key, one in list(self._repeats.items()):
+        now, ended = self.clock(), []
+        for key, one in self._repeats.items():
             if now < one.until and not all_of_them:
                 break  # they are in the order of their time
-            del self._repeats[key]
-            if one.count:
-                found.append((one.note, one.count))
-        return found
+            ended.append(key)
+        gone = [self._repeats.pop(key) for key in ended]
+        return [(one.note, one.count) for one in gone if one.count]
 
     def exceeded(self, *, all_of_them: bool = False) -> list[tuple[str, int]]:
         """Return who went beyond their budget and by how many notes, at most once a window each."""
