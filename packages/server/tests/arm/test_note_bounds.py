@@ -68,3 +68,14 @@ def test_at_the_end_all_that_was_counted_is_told(bounds):
     bounds.admit("a", "key", "anna")
     bounds.admit("b", "key", "anna")
     assert bounds.repeated(all_of_them=True) == [("b", 1)]
+
+
+def test_a_window_that_begins_again_does_not_hold_up_the_others(bounds, clock):
+    bounds.admit("a", "first", "anna")
+    clock.advance(1)
+    bounds.admit("b", "second", "anna")
+    bounds.admit("b", "second", "anna")
+    clock.advance(WINDOW - 0.5)
+    bounds.admit("a", "first", "anna")
+    clock.advance(1)
+    assert bounds.repeated() == [("b", 1)]

@@ -73,6 +73,7 @@ class Bounds(Generic[T]):
             return False
         if repeat is not None and repeat.count:
             return True  # its count is still to be told; this one begins no window
+        self._repeats.pop(key, None)  # a new window stands behind the others
         self._repeats[key] = _Repeat(note, now + WINDOW)
         return True
 
