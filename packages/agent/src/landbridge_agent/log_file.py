@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from landbridge_agent import folders
 from landbridge_agent.logline import log_line
 from landbridge_agent.redaction import without_secrets
 
@@ -40,7 +42,11 @@ class LogFile:
         """Append what ``line_of`` made."""
         try:
             self._rotate(len(line.encode("utf-8", "replace")))
-            with self._path.open("a", encoding="utf-8", errors="replace") as file:
+            # Root appends where the daemon's user may have put a link to another file.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+            with folders.opened(self._path.parent) as folder:
+                handle = os.open(self._path.name, flags, 0o600, dir_fd=folder)
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
                 file.write(line)
         except OSError:
             pass
@@ -50,9 +56,8 @@ class LogFile:
 
     def _rotate(self, more: int) -> None:
         try:
-            size = self._path.stat().st_size
+            size = self._path.lstat().st_size
         except FileNotFoundError:
-            self._path.touch(mode=0o600)
             return
         if size + more <= MAX_BYTES:
             return
@@ -60,4 +65,3 @@ class LogFile:
             if self._old(number).exists():
                 self._old(number).replace(self._old(number + 1))
         self._path.replace(self._old(1))
-        self._path.touch(mode=0o600)

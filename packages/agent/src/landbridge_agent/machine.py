@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from landbridge_agent import folders
 from landbridge_agent.accounts import token_group
 from landbridge_agent.facts import dmi
 from landbridge_agent.facts.dmi import Dmi
@@ -79,14 +80,6 @@ class CloudFile(NamedTuple):
     ca_file: str
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextlib.contextmanager
 def _explained(path: Path, verb: str) -> Iterator[None]:
     try:
@@ -95,10 +88,10 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
         raise StateError(f"{path} cannot be {verb}: {error.strerror or error}.") from error
 
 
-def _give_to_owner(handle: int, folder: Path) -> None:
+def _give_to_owner(handle: int, folder: int) -> None:
     """Let a file that root writes belong to whom its folder belongs to: the daemon reads it, too."""
     if os.geteuid() == 0:
-        owner = folder.stat()
+        owner = os.fstat(folder)
         os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
@@ -112,54 +105,66 @@ def private_folder(folder: Path, root: Path, group: int | None = None) -> None:
     """
     with _explained(folder, "made"):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if not folder.is_dir():
+        made = not folder.is_dir()
+        if made:
             folder.mkdir(mode=0o700)
-            above = folder.parent.stat()
-            if os.geteuid() == 0:
-                os.chown(folder, above.st_uid, above.st_gid)
-        found, mode = folder.stat(), 0o700 if group is None else 0o750
-        if found.st_mode & 0o077 & ~mode and folder != root:
-            folder.chmod(found.st_mode & mode)
-        if group is not None:
-            _share(folder, found, group)
+        with folders.opened(folder) as handle:
+            if made and os.geteuid() == 0:
+                above = folder.parent.stat()
+                os.fchown(handle, above.st_uid, above.st_gid)
+            found, mode = os.fstat(handle), 0o700 if group is None else 0o750
+            if found.st_mode & 0o077 & ~mode and folder != root:
+                os.fchmod(handle, found.st_mode & mode)
+            if group is not None:
+                _share(handle, found, group)
 
 
-def _share(folder: Path, found: os.stat_result, group: int) -> None:
+def _share(folder: int, found: os.stat_result, group: int) -> None:
     """Let a group look into a folder; where we are neither root nor a member, it stays our own."""
     if found.st_gid == group and found.st_mode & 0o777 == 0o750:
         return
     try:
-        os.chown(folder, -1, group)
+        os.fchown(folder, -1, group)
     except PermissionError:
-        folder.chmod(0o700)
+        os.fchmod(folder, 0o700)
     else:
-        folder.chmod(0o750)
+        os.fchmod(folder, 0o750)
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with _explained(path, "written"):
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    temporary = f".{path.name}.{os.getpid()}.new"
+    with _explained(path, "written"), folders.opened(path.parent) as folder:
+        _unlink(temporary, folder)  # what a killed process of the same id has left
+        # Always a new file: one that lies there may be somebody else's, under a second name.
+        handle = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder
+        )
         try:
             with os.fdopen(handle, "wb") as file:
-                _give_to_owner(handle, path.parent)
+                _give_to_owner(handle, folder)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            _unlink(temporary, folder)
             raise
-        _sync_folder(path.parent)
+        os.fsync(folder)
+
+
+def _unlink(name: str, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _remove(path: Path) -> None:
     with _explained(path, "removed"):
         try:
-            path.unlink()
+            with folders.opened(path.parent) as folder:
+                os.unlink(path.name, dir_fd=folder)
+                os.fsync(folder)
         except FileNotFoundError:
             return
-        _sync_folder(path.parent)
 
 
 def _read(path: Path) -> bytes | None:
