@@ -125,3 +125,9 @@ def agent(cloud: ControlPlane, tmp_path: Path) -> Agent:
 @pytest.fixture
 def other_agent(cloud: ControlPlane, tmp_path: Path) -> Agent:
     return Agent(tmp_path / "other", cloud, "m1")
+
+
+@pytest.fixture
+def make_agent() -> type[Agent]:
+    """For tests that make their own cloud: folder, cloud and name make an agent."""
+    return Agent
