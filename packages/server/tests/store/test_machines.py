@@ -21,7 +21,7 @@ def certificate(serial: str, not_after: float, principal: str = "p1") -> Certifi
 
 
 def test_a_new_machine_has_not_enrolled(connection):
-    assert machines.get(connection, "m1") == ("m1", "p1", "vm1", None, "{}", "")
+    assert machines.get(connection, "m1") == ("m1", "p1", "vm1", None, "{}", "", None)
     assert machines.by_principal(connection, "p1").machine_key == "m1"
     assert machines.get(connection, "other") is None
 
@@ -72,5 +72,5 @@ def test_presence_is_replaced_by_newer_presence(connection):
 def test_facts_and_enrolment_are_kept(connection):
     machines.set_facts(connection, "m1", '{"a":1}', "digest")
     machines.set_enrolled(connection, "m1", 5.0)
-    assert machines.get(connection, "m1") == ("m1", "p1", "vm1", 5.0, '{"a":1}', "digest")
+    assert machines.get(connection, "m1") == ("m1", "p1", "vm1", 5.0, '{"a":1}', "digest", None)
     assert machines.facts_of(connection, ["m1", "x"]) == {"m1": '{"a":1}'}
