@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from landbridge_server.identity import bootstrap, directory, directory_roles, guests
-from landbridge_server.store import principals
+from landbridge_server.arm import custom_roles, roles
+from landbridge_server.arm.grants import grant
+from landbridge_server.identity import bootstrap, directory, directory_roles
+from landbridge_server.identity import guests as guests_of_tenants
+from landbridge_server.store import guests, principals, role_definitions
+from landbridge_server.store.role_definitions import Definition
 
 DENIED = (403, "Authorization_RequestDenied")
 GROUP = {"displayName": "g", "mailNickname": "g", "mailEnabled": False, "securityEnabled": True}
@@ -248,7 +252,7 @@ async def test_a_guest_is_a_user_of_the_directory_that_only_its_own_tenant_chang
         guest = directory.create_user(
             connection, "other.example", "gil@other.example", "Gil", "Correct-Horse-1", now
         )
-        guests.invite(connection, graph.tenant, "gil@other.example", now)
+        guests_of_tenants.invite(connection, graph.tenant, "gil@other.example", now)
     group = await graph.group()
     await graph.ok("POST", f"/groups/{group['id']}/members/$ref", graph.reference(guest.object_id))
     (found,) = (await graph.ok("GET", "/users?$filter=userPrincipalName eq 'gil@other.example'"))["value"]
@@ -277,10 +281,39 @@ async def test_a_guest_reads_itself_and_nothing_else(graph, stranger, cloud):
             connection, "other.example", "gil@other.example", "Gil", "Correct-Horse-1", now
         )
         directory_roles.assign(connection, guest, directory_roles.GLOBAL_ADMINISTRATOR, now)
-        guests.invite(connection, graph.tenant, "gil@other.example", now)
+        guests_of_tenants.invite(connection, graph.tenant, "gil@other.example", now)
     graph.tokens["gil"] = graph.token_for(guest, graph.tenant)
     assert (await graph.ok("GET", "/me", by="gil"))["id"] == guest.object_id
     assert (await graph.ok("GET", "/me/memberOf", by="gil"))["value"] == []
     for path in ("/users", f"/users/{other}", "/groups"):
         assert (await graph.refused("GET", path, by="gil"))[:2] == DENIED, path
     assert (await graph.refused("POST", "/groups", GROUP, by="gil"))[:2] == DENIED
+
+
+@pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
+async def test_what_a_user_holds_as_a_guest_elsewhere_is_not_held_here(graph, stranger, cloud, custom):
+    """'/' is the root of each tenant, and a role of another tenant is not known here."""
+    gil = graph.user("gil")
+    graph.user("people", "User Administrator", arm=[("Owner", "/")])
+    there, now = stranger.tenant_id, cloud.plane.clock()
+    with cloud.plane.db.writing() as connection:
+        guests.add(connection, there, gil, now)
+        role = roles.OWNER
+        if custom:
+            permissions = '[{"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []}]'
+            guid = "5ec0de00-0000-4000-8000-000000000001"
+            definition = Definition(there, guid, "All", "all", "", permissions, '["/"]', now, "", now, "")
+            role_definitions.put(connection, definition, is_new=True)
+            role = custom_roles.find(connection, there, guid)
+        grant(
+            connection,
+            tenant_id=there,
+            principal_id=gil,
+            principal_type="User",
+            role=role,
+            scope="/",
+            now=now,
+        )
+    password = {"passwordProfile": {"password": "Another-Horse-2"}}
+    refusal = await graph.refused("PATCH", f"/users/{gil}", password, by="people")
+    assert refusal[:2] == DENIED

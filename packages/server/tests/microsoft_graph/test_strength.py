@@ -62,3 +62,9 @@ def test_patterns_overlap_if_they_match_a_text_in_common(one, other):
     common = any(all(expression.fullmatch(text) for expression in expressions) for text in texts)
     assert overlap(one, other) is common
     assert overlap(other, one) is common
+
+
+def test_a_pattern_made_to_be_slow_is_compared_in_no_time():
+    slow, text = "*a" * 40 + "b", "a" * 400  # hours, if each way to cut the text were tried
+    assert not covers(role("mine", (slow,), ()), role("theirs", (text,), ()))
+    assert covers(role("mine", ("*a" * 40,), ()), role("theirs", (text,), ()))

@@ -15,11 +15,11 @@ several roles that only together allow as much do not count.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from landbridge_server.arm import custom_roles, roles
+from landbridge_server.arm.action_patterns import Patterns
 from landbridge_server.arm.custom_roles import AnyRole, CustomRole
 from landbridge_server.arm.holdings import enclosing
 from landbridge_server.identity import directory_roles as templates
@@ -57,18 +57,19 @@ def refuse_stronger(connection: Connection, caller: Caller, object_id: str) -> N
 def _refuse_stronger_there(connection: Connection, caller: Caller, object_id: str) -> None:
     """Compare what the two hold at the resource manager."""
     tenant = caller.tenant_id
-    theirs = {(one.scope_key, one.role_definition) for one in role_assignments.held(connection, object_id)}
+    theirs = set(role_assignments.held(connection, object_id))
     if not theirs:
         return
     own: dict[str, set[str]] = {}
     for held in role_assignments.held(connection, caller.object_id):
         if held.tenant_id == tenant:  # '/' is the root of each tenant
             own.setdefault(held.scope_key, set()).add(held.role_definition)
-    for scope, guid in sorted(theirs):
-        role = custom_roles.find(connection, tenant, guid)
+    for scope, guid, there in sorted(theirs):
+        # Users are guests elsewhere, too: a role there is that tenant's, and nothing held here is as much.
+        role = custom_roles.find(connection, there, guid)
         if role is None:
             continue  # a role that is gone allows nothing
-        mine = {other for place in enclosing(scope) for other in own.get(place, ())}
+        mine = {other for place in enclosing(scope) for other in own.get(place, ()) if there == tenant}
         candidates = (custom_roles.find(connection, tenant, other) for other in mine)
         if not any(one is not None and covers(one, role) for one in candidates):
             raise denied(
@@ -108,7 +109,7 @@ def _matched(pattern: str, patterns: list[str]) -> bool:
 
     A ``*`` in the pattern is matched by nothing but a ``*``: then whatever stands for it is, too.
     """
-    return any(_expression(one).fullmatch(pattern.lower()) for one in patterns)
+    return Patterns(patterns).match(pattern.lower()) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -137,7 +138,3 @@ def _over_stars(places: set[int], pattern: str) -> set[int]:
         if at in found and pattern[at] == "*":
             found.add(at + 1)
     return found
-
-
-def _expression(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.lower().split("*")), re.DOTALL)
