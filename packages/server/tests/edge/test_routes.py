@@ -208,3 +208,12 @@ async def test_a_domain_announces_its_names_and_adfs_announces_itself(tmp_path):
     assert metadata["authentication"]["loginEndpoint"] == "https://adfs.cloud.example:9443/adfs"
     assert metadata["portal"] == "https://portal.cloud.example:9443/"
     assert found["token_endpoint"] == "https://adfs.cloud.example:9443/adfs/oauth2/token"
+
+
+async def test_below_adfs_a_tenant_is_found_by_its_domain(cloud):
+    """As az asks when ``--tenant`` is no GUID: it takes the first segment of the issuer's path."""
+    domain = cloud.admin["userName"].rpartition("@")[2]
+    found = await cloud.client.get(f"/adfs/{domain}/v2.0/.well-known/openid-configuration")
+    assert found.json()["issuer"].split("/")[3] == cloud.admin["tenantId"]
+    nowhere = await cloud.client.get("/adfs/nowhere.example/v2.0/.well-known/openid-configuration")
+    assert (nowhere.status_code, nowhere.json()["error_codes"]) == (400, [90002])

@@ -136,7 +136,8 @@ def _add_sign_in(rows: Table, identity: IdentityHttp) -> None:
     reads = Public("discovery: a client reads it before it can sign in")
     proves = Public("sign-in: the request itself proves who asks")
     page = Public("sign-in: a page for people")
-    for prefix in ("/{tenant}/v2.0", "/{tenant}"):
+    # The last: az of the AD FS style finds the id of a tenant that goes by its domain.
+    for prefix in ("/{tenant}/v2.0", "/{tenant}", "/adfs/{tenant}/v2.0"):
         rows[f"{prefix}/.well-known/openid-configuration"] = {
             "GET": Endpoint(identity.openid_configuration, reads)
         }
