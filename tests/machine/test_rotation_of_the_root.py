@@ -14,6 +14,22 @@ from landbridge_server.ca.authority import CertificateAuthority
 from landbridge_server.cli.main import main
 
 
+async def test_reconnect_with_a_ca_file_takes_the_place_of_a_file_that_is_not_the_agents(
+    cloud, agent, tmp_path
+):
+    assert (await agent.connect()).code == 0
+    elsewhere = tmp_path / "elsewhere.pem"
+    elsewhere.write_bytes(CertificateAuthority.open(tmp_path / "other-ca", 1_700_000_000.0).bundle.encode())
+    config = json.loads(agent.paths.agent_config.read_text()) | {"caFile": str(elsewhere)}
+    agent.paths.agent_config.write_text(json.dumps(config))
+    assert (await agent.run("reconnect")).code != 0
+    ran = await agent.run("reconnect", "--ca-file", cloud.admin["caFile"])
+    assert ran.code == 0, ran.err
+    assert json.loads(agent.paths.agent_config.read_text())["caFile"] == str(agent.paths.cloud_ca)
+    async with agent.himdsd():
+        await agent.until("Connected")
+
+
 @pytest.fixture
 def other_cloud_root(tmp_path) -> str:
     return CertificateAuthority.open(tmp_path / "other-ca", 1_700_000_000.0).bundle

@@ -264,6 +264,17 @@ class Machine:
         self.prepare()
         _write(self.paths.cloud_ca, pem)
 
+    def trust_from_now_on(self, config: AgentConfig, pem: bytes) -> None:
+        """Trust these certificates instead of whatever the machine trusted before.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        self.replace_roots(pem)
+        changed = config._replace(caFile=str(self.paths.cloud_ca))
+        if changed != config:
+            _write(self.paths.agent_config, _as_json(changed._asdict()))
+
     def moved(self, config: AgentConfig, resource_id: str) -> AgentConfig:
         """Note the id that this machine has now; what it is and how it proves it stays.
 

@@ -108,8 +108,8 @@ class _Reconnect:
         try:
             keys.check_pair(new_key, enrollment.certificate)
             self._machine.replace_identity(new_key, enrollment.certificate)
-            if self._cloud.own_ca and self._config.caFile:
-                self._machine.replace_roots(Path(self._cloud.ca_file).read_bytes())
+            if self._cloud.own_ca:
+                self._machine.trust_from_now_on(self._config, Path(self._cloud.ca_file).read_bytes())
         except keys.UnusableKey as error:
             raise AgentError(107, str(error)) from error
         except StateError as error:
