@@ -71,6 +71,9 @@ class _NoDirectory:
     def entity(self, path: str) -> str | None:
         return None
 
+    def may_listen(self, path: str, expires_on: float) -> bool:
+        return True
+
     def may_send(self, sender_object_id: str, path: str) -> bool:
         return False
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from landbridge_server.ca.authority import public_key_text
 from landbridge_server.ca.profiles import name
+from landbridge_server.relay.pending import Refusal
 from landbridge_server.testing import ControlPlane
 from landbridge_wire import agent_api
 
@@ -289,3 +291,31 @@ async def test_a_certificate_of_a_machine_that_was_deleted_and_made_anew_gives_n
     assert not await machine.speaks(machine.key, machine.chain)
     assert (await machine.send(machine.rejoin())).status_code == 401
     assert (await renewed(machine, machine.key, stolen)).status_code == 401
+
+
+async def session(machine: Machine, token: str):
+    headers = {"authorization": f"Bearer {token}"}
+    message = {"agentVersion": "1"}
+    answer = await machine.cloud.client.post(agent_api.SESSION, json=message, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def listens(cloud, given) -> bool:
+    """Whether the relay lets in whoever brings what a session gave."""
+    path = urlsplit(given["listenAddress"]).path.removeprefix("/$hc/")
+    try:
+        cloud.plane.broker.admit_listener(given["listenToken"], path)
+    except Refusal as refusal:
+        assert refusal.status == 403
+        return False
+    return True
+
+
+async def test_after_reconnect_what_the_old_key_was_given_to_listen_with_is_refused(cloud, machine):
+    given = await session(machine, await token_of(machine, machine.key, machine.chain))
+    assert listens(cloud, given)
+    key = ec.generate_private_key(ec.SECP256R1())
+    chain = (await machine.reconnect(key)).json()["certificate"]
+    assert not listens(cloud, given)
+    assert listens(cloud, await session(machine, await token_of(machine, key, chain)))

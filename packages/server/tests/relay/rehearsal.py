@@ -46,9 +46,13 @@ class Clock:
 class Directory:
     entities: dict[str, str] = field(default_factory=lambda: {PATH: MACHINE, OTHER_PATH: OTHER_MACHINE})
     denied: set[str] = field(default_factory=set)
+    listens_until: float = 0.0
 
     def entity(self, path: str) -> str | None:
         return self.entities.get(path)
+
+    def may_listen(self, path: str, expires_on: float) -> bool:
+        return expires_on >= self.listens_until
 
     def may_send(self, sender_object_id: str, path: str) -> bool:
         return sender_object_id not in self.denied

@@ -221,3 +221,19 @@ async def test_a_rejection_without_a_printable_reason_still_answers_the_sender(t
             await relay.dial(call["address"] + "&sb-hc-statusCode=499&sb-hc-statusDescription=%00")
         with pytest.raises(Refused, match="499 Refused"):
             await dialling
+
+
+async def test_a_token_of_the_key_before_neither_listens_nor_prolongs_and_its_channel_ends(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, QUICK) as relay:
+        old = relay.listen_token(seconds=1800)
+        listener = await relay.listen(token=old)
+        relay.directory.listens_until = relay.clock() + 3600
+        with pytest.raises(Refused, match=r"403 Unauthorized access\. 'Listen'"):
+            await relay.listen(token=old)
+        fresh = await relay.listen()
+        relay.broker.recheck_listeners(PATH)
+        assert (await listener.until_closed())[0] == 1008
+        await fresh.send(json.dumps({"renewToken": {"token": old}}).encode(), websocket.TEXT)
+        assert (await fresh.until_closed())[0] == 1008

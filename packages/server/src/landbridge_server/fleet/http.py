@@ -25,15 +25,15 @@ from landbridge_server.fleet.copies import Copies
 from landbridge_server.fleet.enrollment import Enrollments
 from landbridge_server.fleet.presence import Presence
 from landbridge_server.fleet.rejoining import Rejoining
+from landbridge_server.fleet.rendezvous import LISTEN_SECONDS
 from landbridge_server.identity.caller import Caller
 from landbridge_server.relay.names import hybrid_connection_path
-from landbridge_server.store import machines, resources
-from landbridge_server.store.database import Database
+from landbridge_server.store import machines, principals, resources
+from landbridge_server.store.database import Connection, Database
 from landbridge_wire import agent_api
 from landbridge_wire.agent_api import MalformedMessage
 from landbridge_wire.errors import ArmError
 
-LISTEN_SECONDS = 3600
 FACTS_LIMIT = 64 * 1024
 """The contract's bound on what an agent sends with a heartbeat."""
 
@@ -56,6 +56,11 @@ async def _body(request: Request, read: Callable[[object], M]) -> M:
         return read(content)
     except MalformedMessage as error:
         raise ArmError("InvalidRequestContent", f"The request content was invalid: {error}") from error
+
+
+def _tokens_from(connection: Connection, principal_id: str) -> float:
+    principal = principals.get(connection, principal_id)
+    return (principal.tokens_from if principal else None) or 0.0
 
 
 class FleetHttp:
@@ -135,7 +140,8 @@ class FleetHttp:
         path = hybrid_connection_path(caller.object_id)
         await self.copies.check(caller.resource_key, path, message)
         now = self.clock()
-        token, expires = self.relay.listen_credentials(path, LISTEN_SECONDS, now)
+        began = max(now, self.db.read(lambda connection: _tokens_from(connection, caller.object_id)))
+        token, expires = self.relay.listen_credentials(path, LISTEN_SECONDS, began)
         stored = self.db.read(lambda connection: resources.get(connection, caller.resource_key))
         if stored is None:
             raise ArmError("NotFound", "The machine of this identity is gone. Connect it again.")

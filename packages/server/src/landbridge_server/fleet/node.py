@@ -137,6 +137,8 @@ class Node:
             self.mail_wanted()
         elif kind == "removed":
             self._removed(str(notice.get("machine", "")), str(notice.get("principal", "")))
+        elif kind == "rekeyed":
+            self._rekeyed(str(notice.get("principal", "")))
         elif kind == "moved":
             self._moved(str(notice.get("machine", "")), str(notice.get("principal", "")))
         elif kind in ("presence", notices.REREAD):
@@ -154,6 +156,12 @@ class Node:
             return
         self.forget(machine_key)
         self.broker.close(path)
+
+    def _rekeyed(self, principal_id: str) -> None:
+        try:
+            self.broker.recheck_listeners(hybrid_connection_path(principal_id))
+        except StoreUnavailable:
+            self._reread = True  # the channel ends with its token, at the latest
 
     def _moved(self, machine_key: str, principal_id: str) -> None:
         path = hybrid_connection_path(principal_id)

@@ -40,7 +40,7 @@ from landbridge_server.identity.addresses import AddressBackoff
 from landbridge_server.identity.caller import Caller
 from landbridge_server.identity.errors import OAuthError
 from landbridge_server.identity.keys import unverified_parts
-from landbridge_server.store import machines, principals, resources, sign_in_limits
+from landbridge_server.store import machines, notices, principals, resources, sign_in_limits
 from landbridge_server.store.database import Connection
 from landbridge_server.store.machines import Certificate, Machine
 from landbridge_wire import agent_api, arm_id
@@ -144,6 +144,7 @@ class Rejoining:
             machines.remove_certificates(connection, row.principal_id)
             # A token of the old key would renew itself a certificate, and so bring that key back.
             principals.end_tokens(connection, row.principal_id, self.clock())
+            notices.post(connection, "rekeyed", principal=row.principal_id)
             machines.set_fingerprint(connection, machine.key, None)
             return self.enrollments.admit(connection, machine, key), row.principal_id
 

@@ -17,6 +17,9 @@ from landbridge_server.relay.names import principal_of
 from landbridge_server.store import machines, principals
 from landbridge_server.store.database import Connection, Database
 
+LISTEN_SECONDS = 3600
+"""How long a machine's Listen token lasts: by its end one knows when it was given."""
+
 LIST_CREDENTIALS = "Microsoft.HybridConnectivity/endpoints/listCredentials/action"
 
 
@@ -43,6 +46,12 @@ class Rendezvous:
         principal = self.db.read(lambda connection: principals.get(connection, principal_id))
         alive = principal is not None and principal.enabled and bool(principal.resource_key)
         return principal_id if alive else None
+
+    def may_listen(self, path: str, expires_on: float) -> bool:
+        """Say whether a Listen token that ends then was given since the machine's key was last replaced."""
+        principal_id = principal_of(path) or ""
+        principal = self.db.read(lambda connection: principals.get(connection, principal_id))
+        return principal is None or expires_on >= (principal.tokens_from or 0.0) + LISTEN_SECONDS
 
     def may_send(self, sender_object_id: str, path: str) -> bool:
         """Say whether a principal is still there, enabled, and allowed to reach the machine."""

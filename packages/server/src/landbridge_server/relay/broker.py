@@ -77,8 +77,7 @@ class Broker:
 
     async def answers(self, path: str, seconds: float) -> bool:
         """Say whether a control channel of ``path`` stands at whose end somebody answers in time."""
-        standing = self._listeners.get(path, ())
-        asked = [asyncio.ensure_future(listener.answers(seconds)) for listener in standing]
+        asked = [listener.answers(seconds) for listener in self._listeners.get(path, ())]
         return any(await asyncio.gather(*asked))
 
     def sessions(self, path: str) -> int:
@@ -98,14 +97,19 @@ class Broker:
         for session in list(self._sessions.get(path, ())):
             self._end(session, "The machine was removed.")
 
+    def recheck_listeners(self, path: str) -> None:
+        """Close the control channels of ``path`` whose token is of a key that the machine had before."""
+        for listener in list(self._listeners.get(path, ())):
+            if not self._directory.may_listen(path, listener.expires_on):
+                listener.close(websocket.POLICY_VIOLATION, "The machine has got another key.")
+
     async def recheck(self) -> None:
         """Ask the directory again for all who send or wait; end what it no longer allows.
 
-        Call it every second: a session that is open would otherwise outlive the right to
-        open it. Its cost grows with the sessions, not with the listeners: those are ended by
-        ``close`` when their machine is removed, and asked again when they renew their token.
-        After some paths everybody else on the event loop has a turn. What the directory raises
-        ends it: nobody is judged by what could not be read.
+        Call it every second: a session that is open would otherwise outlive the right to open it. Its
+        cost grows with the sessions, not with the listeners: those are ended by ``close`` when their
+        machine is removed, and asked again when they renew their token. What the directory raises ends
+        it: nobody is judged by what could not be read.
         """
         for number, path in enumerate([*{*self._waiting, *self._sessions}], 1):
             if self._directory.entity(path) is None:
@@ -147,7 +151,7 @@ class Broker:
             Refusal: 401, 403 or 404.
         """
         grant = self._verify(token, path)
-        if not grant.listens:
+        if not grant.listens or not self._directory.may_listen(path, grant.expires_on):
             raise Refusal(403, wire.UNAUTHORIZED_LISTEN)
         if self._directory.entity(path) is None:
             raise Refusal(404, self.not_there(path))
@@ -242,7 +246,8 @@ class Broker:
             Refusal: it is not a Listen token of this path, or the machine is gone.
         """
         grant = self._verify(token, path)
-        if not grant.listens or self._directory.entity(path) is None:
+        standing = self._directory.entity(path) and self._directory.may_listen(path, grant.expires_on)
+        if not standing or not grant.listens:
             raise Refusal(403, wire.UNAUTHORIZED_LISTEN)
         return grant
 

@@ -12,6 +12,10 @@ class RelayDirectory(Protocol):
         """Return the object id of the machine that owns ``path``; None if it is not there or disabled."""
         ...
 
+    def may_listen(self, path: str, expires_on: float) -> bool:
+        """Tell whether a Listen token that ends then (unix seconds) is of the machine's present key."""
+        ...
+
     def may_send(self, sender_object_id: str, path: str) -> bool:
         """Tell whether a principal still exists, is enabled, and may still reach that machine."""
         ...
