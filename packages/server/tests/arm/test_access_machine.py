@@ -24,6 +24,7 @@ from landbridge_wire.errors import ArmError
 sys.path.insert(0, str(Path(__file__).parent))  # test folders are not packages
 import worlds_of_roles as worlds
 
+SOAK = [pytest.mark.soak, pytest.mark.timeout(3600)]
 QUESTIONS = 12
 CHANGES = 4
 
@@ -106,9 +107,7 @@ def engine(store_url):
     made.db.close()
 
 
-@pytest.mark.parametrize(
-    "cases", [3_000, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
-)
+@pytest.mark.parametrize("cases", [3_000, pytest.param(100_000, marks=SOAK)])
 def test_the_gate_decides_as_the_model_does(engine, cases):
     chance = random.Random(f"landbridge {cases}")
     if engine.db.shared:  # each question is a round trip: a third of them is as many seconds
@@ -119,7 +118,7 @@ def test_the_gate_decides_as_the_model_does(engine, cases):
     assert 0.05 < engine.allowed / engine.asked < 0.9
 
 
-@pytest.mark.parametrize("worlds_tried", [15, pytest.param(2_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("worlds_tried", [15, pytest.param(500, marks=SOAK)])
 def test_no_small_world_is_found_in_which_they_differ(tmp_path, worlds_tried):
     url = f"sqlite:///{tmp_path / 'store.db'}"
     db = Database(url)
