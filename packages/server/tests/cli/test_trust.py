@@ -181,3 +181,15 @@ def test_the_root_is_exported_in_each_format(data, kind):
     )
     load = x509.load_pem_x509_certificate if kind == "pem" else x509.load_der_x509_certificate
     assert load(done.stdout) == root(data)
+
+
+def test_while_one_root_takes_the_place_of_another_both_are_added_and_undone(trust, data, bundle, tmp_path):
+    other = CertificateAuthority.open(tmp_path / "other", NOW, "Landbridge Root CA G2").root_file.read_bytes()
+    before = bundle.read_bytes()
+    trust()
+    (data / "ca/root.pem").write_bytes((data / "ca/root.pem").read_bytes() + other)
+    assert "the root is added" in trust()[1]
+    added = x509.load_pem_x509_certificates(bundle.read_bytes()[len(before) :])
+    assert added == x509.load_pem_x509_certificates((data / "ca/root.pem").read_bytes())
+    assert trust("--undo")[0] == 0
+    assert bundle.read_bytes() == before
