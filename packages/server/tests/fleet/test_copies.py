@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import pytest
@@ -87,3 +88,24 @@ async def test_a_machine_is_shown_as_cloned_until_its_copy_is_silent(cloud, key)
     assert shown["statusReason"] == "Cloned"
     cloud.clock.advance(SHOWN_SECONDS + 1)
     assert "statusReason" not in (await cloud.arm("GET", key, version=VERSION)).json()["properties"]
+
+
+async def test_many_processes_at_once_have_the_established_one_asked_once(cloud, key):
+    asked, gate = [], asyncio.Event()
+
+    async def answers(path: str, seconds: float) -> bool:
+        asked.append(path)
+        await gate.wait()
+        return True
+
+    copies = Copies(cloud.plane.db, answers, cloud.clock)
+    await copies.check(key, PATH, by("first", "a"))
+    others = [asyncio.ensure_future(copies.check(key, PATH, by("first", f"b{n}"))) for n in range(50)]
+    await asyncio.sleep(0)
+    gate.set()
+    found = await asyncio.gather(*others, return_exceptions=True)
+    assert {one.code for one in found} == {"MachineCloned"}
+    assert asked == [PATH]
+    with pytest.raises(ArmError):
+        await copies.check(key, PATH, by("first", "c"))
+    assert asked == [PATH, PATH]

@@ -15,8 +15,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 import postgresql_server
+from landbridge_server.ca.keyring import new_key
+from landbridge_server.ca.profiles import name as distinguished_name
 from landbridge_server.config import Address
 from landbridge_server.fleet.node import LEASE
 from landbridge_server.relay.limits import Limits
@@ -233,6 +237,19 @@ async def test_a_machine_that_is_removed_at_one_node_is_cut_off_at_the_other(pai
     async with asyncio.timeout(SOON):
         await control.until_closed()
     assert pair.one.presence.last_seen(pair.key) is None
+
+
+async def test_the_channel_of_a_machines_old_key_ends_at_every_node(pair):
+    control = await pair.one.relay.listen(pair.path)
+    await until(lambda: pair.two.presence.holder(pair.key))
+    csr = x509.CertificateSigningRequestBuilder().subject_name(distinguished_name("m"))
+    signed = csr.sign(new_key(), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    message = agent_api.EnrollmentRequest(pair.machine_id, signed, "1").to_json()
+    headers = {"authorization": f"Bearer {await pair.two.cloud.token()}"}
+    answer = await pair.two.cloud.client.post(agent_api.RECONNECTS, json=message, headers=headers)
+    assert answer.status_code == 201, answer.text
+    async with asyncio.timeout(SOON):
+        await control.until_closed()
 
 
 async def told_the_facts(node, key):

@@ -13,6 +13,7 @@ remembered of processes is this node's alone, and ends with it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from landbridge_server.store import machines
@@ -43,6 +44,7 @@ class Copies:
         self.clock = clock
         self._instances: dict[str, str] = {}
         self._refused: dict[str, float] = {}
+        self._asked: dict[str, asyncio.Future[bool]] = {}
 
     async def check(self, machine_key: str, path: str, request: SessionRequest) -> None:
         """Let the established agent of a machine in, and nobody else.
@@ -57,7 +59,7 @@ class Copies:
                 machine_key, "This computer is not the one that the machine was connected on."
             )
         before = self._instances.get(path, request.instance)
-        if request.instance and before != request.instance and await self.answers(path, ANSWER_SECONDS):
+        if request.instance and before != request.instance and await self._answers(path):
             raise self._refusal(machine_key, "Another agent is connected with this machine's identity.")
         if request.instance:
             self._instances[path] = request.instance
@@ -65,6 +67,15 @@ class Copies:
             await self.db.write(
                 lambda connection: machines.set_fingerprint(connection, machine_key, request.fingerprint)
             )
+
+    async def _answers(self, path: str) -> bool:
+        """Ask once, however many processes come meanwhile: a machine must not have us ask without end."""
+        asked = self._asked.get(path)
+        if asked is None:
+            asked = asyncio.ensure_future(self.answers(path, ANSWER_SECONDS))
+            self._asked[path] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(path, None))
+        return await asyncio.shield(asked)
 
     def cloned(self, machine_key: str) -> bool:
         """Say whether a copy of the machine was refused lately."""
