@@ -215,27 +215,41 @@ def renews_before(rotation: Rotation | None) -> float:
     return rotation.current.since - profiles.BACKDATE.total_seconds() + FOLLOWED
 
 
-def finish(connection: Connection, now: float, *, force: bool = False) -> Rotation:
-    """Stop trusting the old root.
+def may_finish(connection: Connection, now: float) -> None:
+    """Look whether machines hang on the old root: 2 seconds for 100,000, so not while others wait to write.
 
     Raises:
-        CaError: there is none, or machines hang on it and nobody forces it.
+        CaError: there is no old root, or machines hang on it.
     """
-    rotation = read(text(connection))
-    old = rotation.one(OLD) if rotation else None
-    if rotation is None or old is None:
-        raise CaError("There is no old root. A rotation begins with: landbridge ca rotate --prepare")
+    rotation, _ = _finishing(connection)
     left = hanging(connection, rotation, now)[OLD]
-    if left and not force:
+    if left:
         raise CaError(
             f"{left} {'machine still has its' if left == 1 else 'machines still have their'} certificate "
             "from the old root. A machine that is connected gets another within about an hour; one that "
             "is away will have to be given the new root by hand. Wait, or add --force."
         )
+
+
+def finish(connection: Connection) -> Rotation:
+    """Stop trusting the old root, whoever hangs on it.
+
+    Raises:
+        CaError: there is none.
+    """
+    rotation, old = _finishing(connection)
     lost_certificates.distrust(connection, old.root)
     rotation.authorities.remove(old)
     rotation.current.cross = ""
     return _put(connection, rotation)
+
+
+def _finishing(connection: Connection) -> tuple[Rotation, Authority]:
+    rotation = read(text(connection))
+    old = rotation.one(OLD) if rotation else None
+    if rotation is None or old is None:
+        raise CaError("There is no old root. A rotation begins with: landbridge ca rotate --prepare")
+    return rotation, old
 
 
 def hanging(connection: Connection, rotation: Rotation, now: float) -> Counter[str]:

@@ -109,6 +109,9 @@ def run(options: argparse.Namespace) -> int:
         if options.action == "rotate":
             seal = rotation.sealer(_relay_key(options.data))
             try:
+                if options.step == "finish" and not options.force:
+                    with db.reading() as connection:
+                        rotation.may_finish(connection, now)
                 with db.writing() as connection:
                     found = _step(connection, options, now)
                     root = ownership.fingerprint(x509.load_pem_x509_certificate(found.current.root.encode()))
@@ -134,7 +137,7 @@ def _step(connection: Connection, options: argparse.Namespace, now: float) -> Ro
     if options.step == "activate":
         return rotation.activate(connection, now)
     if options.step == "finish":
-        return rotation.finish(connection, now, force=options.force)
+        return rotation.finish(connection)
     ownership.check(connection, options.data)
     authority = CertificateAuthority.open(folder, now)
     seal = rotation.sealer(_relay_key(options.data))
