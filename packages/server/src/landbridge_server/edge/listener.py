@@ -107,7 +107,7 @@ async def listening(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nobody in front of us may say who a caller is
+        proxy_headers=False,  # edge/proxies.py decides whose word counts about who a caller is
         timeout_keep_alive=limits.keep_alive,
     )
     config.load()

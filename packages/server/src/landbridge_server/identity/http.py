@@ -155,7 +155,7 @@ def _begin(request: Request) -> None:
 
 
 def _peer(request: Request) -> str:
-    """Return the address of who has connected; nobody in front of us may say that it is another."""
+    """Return the caller's address: who has connected, or what a trusted proxy says (``edge/proxies.py``)."""
     return request.client.host if request.client else ""
 
 
