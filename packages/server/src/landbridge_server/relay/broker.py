@@ -263,7 +263,8 @@ class Broker:
         waiting = len(self._waiting.get(path, ()))
         if waiting >= limits.pending_per_path or self._waiting_total >= limits.pending_total:
             raise Refusal(503, "Too many connections wait for this machine. Try again in a moment.")
-        if len(self._sessions.get(path, ())) >= limits.sessions_per_path:
+        # Those who wait become sessions whenever the machine answers: they count from now on.
+        if len(self._sessions.get(path, ())) + waiting >= limits.sessions_per_path:
             raise Refusal(503, f"This machine already has {limits.sessions_per_path} sessions.")
         self._waiting.setdefault(path, []).append(pending)
         self._waiting_total += 1
