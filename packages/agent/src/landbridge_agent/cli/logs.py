@@ -113,7 +113,8 @@ def log_files(paths: Paths, full: bool) -> list[Path]:
 
 def _tail(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # a link may have been put there since
+        with os.fdopen(handle, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - MAX_LOG))
             return file.read(MAX_LOG)

@@ -1,8 +1,9 @@
 """``azcmagent upgrade``: the agent's package of this machine's cloud, if it is another version.
 
-The list of packages and their digests come over the same verified connection as everything else;
-what was downloaded is installed only if its digest is the listed one. Nothing but the Debian
-package is upgraded: who installed the agent otherwise upgrades it that way.
+Which cloud that is says ``/etc/opt/azcmagent``, which only root writes. The list of packages and
+their digests come over the same verified connection as everything else; what was downloaded is
+installed only if its digest is the listed one. Nothing but the Debian package is upgraded: who
+installed the agent otherwise upgrades it that way.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def run(call: Call) -> int:
     config = machine.config()
     if config is not None and call.values.text("cloud"):
         raise AgentError(23, "--cloud is for machines that are not connected.", "Leave --cloud out.")
-    cloud = choose(machine, call.values.text("cloud"), call.values.text("ca-file"), config)
+    # What root installs must not come from where the daemon's user says, whose folder that is:
+    # the installation's own file names the cloud. An agent of one's own has only the folder.
+    trusted = config if call.paths.relocated else None
+    cloud = choose(machine, call.values.text("cloud"), call.values.text("ca-file"), trusted)
     client = client_for(cloud, proxy_of(machine, call.environment))
     offer = asyncio.run(_offer(client, cloud.endpoint))
     wanted = call.values.text("version")
