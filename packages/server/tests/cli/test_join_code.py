@@ -118,3 +118,15 @@ async def test_a_time_that_is_none_is_wrong_usage(cloud, make, time):
     with pytest.raises(SystemExit) as wrong:
         main(["join-code", "create", "-g", "servers", f"--expires={time}"])
     assert wrong.value.code == 2
+
+
+async def test_the_code_is_in_no_argument_of_the_pasted_line(cloud, make):
+    made = make("-g", "servers")
+    assert f"LANDBRIDGE_JOIN_CODE={made['joinCode']} sh" in made["paste"]
+    assert "--join" not in made["paste"]
+
+
+async def test_a_certificate_of_ones_own_is_trusted_already(cloud, make):
+    (cloud.config.data / "up.json").write_text(json.dumps({"options": ["--tls-cert", "/x.pem"]}))
+    made = make("-g", "servers")
+    assert "--cacert" not in made["paste"] and "BEGIN CERTIFICATE" not in made["paste"]

@@ -9,6 +9,7 @@ import time
 
 from landbridge_server.arm import roles
 from landbridge_server.arm.grants import grant
+from landbridge_server.cli import started
 from landbridge_server.cli.arguments import (
     CommandError,
     add_action,
@@ -120,11 +121,17 @@ def _create(connection: Connection, options: argparse.Namespace, now: float) -> 
 
 
 def _line(options: argparse.Namespace, code: str) -> dict[str, str]:
-    """Return the line to paste: it brings the root certificate along, so that nothing is taken on trust."""
+    """Return the line to paste: it brings the root certificate along, so that nothing is taken on trust.
+
+    The code goes in the environment: arguments are there for everybody on the machine to read. With
+    a server certificate of one's own, the machine must trust that already.
+    """
     try:
         url = json.loads((options.data / "admin.json").read_text())["resourceManager"]
         root = (options.data / "ca" / "root.pem").read_text().strip()
     except (OSError, ValueError, KeyError):
         return {"paste": f"azcmagent connect --join-code {code}"}
-    fetch = f'curl -fsS --cacert /dev/fd/3 {url}/{SCRIPT} 3<<"END" | sh -s -- --join {code}'
-    return {"paste": f"{fetch}\n{root}\nEND"}
+    install = f"LANDBRIDGE_JOIN_CODE={code} sh"
+    if "--tls-cert" in started.command(options.data):
+        return {"paste": f"curl -fsS {url}/{SCRIPT} | {install}"}
+    return {"paste": f'curl -fsS --cacert /dev/fd/3 {url}/{SCRIPT} 3<<"END" | {install}\n{root}\nEND'}
