@@ -288,16 +288,22 @@ class Heartbeat(_Message):
 
 @dataclass(frozen=True)
 class HeartbeatReply(_Message):
-    """``factsWanted``: the control plane does not hold the facts of that digest."""
+    """``factsWanted``: the control plane does not hold the facts of that digest.
+
+    ``workWanted``: there is something new to do or to evaluate (``work_api.py``). The control plane
+    also says this unasked, on the control channel.
+    """
 
     factsWanted: bool = False
     heartbeatSeconds: int = field(default=HEARTBEAT_SECONDS)
+    workWanted: bool = False
 
     @classmethod
     def from_json(cls, body: object) -> Self:
         """Read the message."""
-        wanted = body.get("factsWanted", False) if isinstance(body, dict) else False
-        return cls(wanted is True, _number(body, "heartbeatSeconds", HEARTBEAT_SECONDS))
+        asked = body if isinstance(body, dict) else {}
+        seconds = _number(body, "heartbeatSeconds", HEARTBEAT_SECONDS)
+        return cls(asked.get("factsWanted") is True, seconds, asked.get("workWanted") is True)
 
 
 @dataclass(frozen=True)
