@@ -133,7 +133,10 @@ def test_providers_are_registered_and_unregistered(az: Signed) -> None:
     space = ("-n", "Microsoft.HybridConnectivity")
     wait = ("--wait",) if az.version == HYBRID else ()  # it sleeps for ten seconds
     az("provider", "register", *space, *wait)
-    assert az("provider", "show", *space)["registrationState"] == "Registered"
+    for _ in range(20):
+        if (state := az("provider", "show", *space)["registrationState"]) != "Registering":
+            break
+    assert state == "Registered"
     az("provider", "unregister", *space, "--wait")
     assert az("provider", "show", *space)["registrationState"] == "Unregistered"
     assert "Microsoft.Resources" in [one["namespace"] for one in az("provider", "list")]

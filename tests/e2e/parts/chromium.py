@@ -140,11 +140,13 @@ class Chromium:
     def whole(self, words: str = "") -> None:
         """Wait until a page is loaded that has these words."""
 
+        # The field that has the focus from the start gets it only when the page is drawn.
+        focus = "(!document.querySelector('[autofocus]') || document.activeElement !== document.body)"
+        ready = f"document.readyState === 'complete' && {focus} ? 'ready' : 'waits'"
+
         def holds() -> bool:
-            state = self.evaluate("document.readyState + '\\n' + document.body?.innerText + location.href")
-            return (
-                str(state).startswith("complete") and words in str(state) and "about:blank" not in str(state)
-            )
+            state = str(self.evaluate(f"({ready}) + '\\n' + document.body?.innerText + location.href"))
+            return state.startswith("ready") and words in state and "about:blank" not in state
 
         self.wait(words or "its end", holds)
 
