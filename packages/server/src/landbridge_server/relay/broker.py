@@ -8,12 +8,11 @@ A machine whose listener left a moment ago is waited for, then the answer is 404
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from landbridge_server.relay import sas
+from landbridge_server.relay.admission import Admission
 from landbridge_server.relay.directory import RelayDirectory
 from landbridge_server.relay.limits import Limits
 from landbridge_server.relay.neighbours import Alone, Neighbours
@@ -31,9 +30,8 @@ RECHECKED_AT_ONCE = 20
 class Broker:
     """Belongs to one event loop; everything is in memory and bounded by ``Limits``.
 
-    ``hosts`` are the names under which tokens may know this relay, lower case, without a
-    port (empty: any). ``clock`` is unix time, for tokens. The callbacks may be replaced
-    until the first listener comes; ``on_heartbeat`` may raise ``ValueError``, which closes
+    ``hosts`` are as for ``Admission``. ``clock`` is unix time, for tokens. The callbacks may be
+    replaced until the first listener comes; ``on_heartbeat`` may raise ``ValueError``, which closes
     the channel.
     """
 
@@ -58,9 +56,8 @@ class Broker:
         self.caller: Callable[[str, Sequence[str]], str] = lambda peer, forwarded: peer
         self.neighbours: Neighbours = Alone()
         self.base = ""  # wss://host:port of this node, if the name that listeners use may lead elsewhere
+        self.admission = Admission(directory, master, clock, hosts)
         self._directory = directory
-        self._master = master
-        self._hosts = frozenset(host.lower() for host in hosts)
         self._started = clock()
         self._listeners: dict[str, list[ControlSocket]] = {}
         self._left: dict[str, float] = {}  # path -> when its last listener left
@@ -70,6 +67,17 @@ class Broker:
         self._sessions: dict[str, set[Session]] = {}
 
     # -- for the rest of the control plane
+
+    def admit_listener(self, token: str, path: str) -> sas.Grant:
+        """Verify a listener's token, that its machine is there, and that there is room.
+
+        Raises:
+            Refusal: 401, 403 or 404.
+        """
+        grant = self.admission.of_listener(token, path)
+        if len(self._listeners.get(path, ())) >= self.limits.listeners_per_path:
+            raise Refusal(403, f"At most {self.limits.listeners_per_path} listeners may stand at once.")
+        return grant
 
     def listening(self, path: str) -> bool:
         """Tell whether a control channel of ``path`` stands."""
@@ -93,7 +101,7 @@ class Broker:
         for listener in list(self._listeners.get(path, ())):
             listener.close(code, "The hybrid connection was deleted or disabled.")
         for pending in list(self._waiting.get(path, ())):
-            self._refuse(pending, 404, self.not_there(path))
+            self._refuse(pending, 404, self.admission.not_there(path))
         for session in list(self._sessions.get(path, ())):
             self._end(session, "The machine was removed.")
 
@@ -142,54 +150,6 @@ class Broker:
             for session in list(self._sessions.get(path, ())):
                 self._end(session, "The relay is going away.")
 
-    # -- admission
-
-    def admit_listener(self, token: str, path: str) -> sas.Grant:
-        """Verify a listener's token and that its machine is there.
-
-        Raises:
-            Refusal: 401, 403 or 404.
-        """
-        grant = self._verify(token, path)
-        if not grant.listens or not self._directory.may_listen(path, grant.expires_on):
-            raise Refusal(403, wire.UNAUTHORIZED_LISTEN)
-        if self._directory.entity(path) is None:
-            raise Refusal(404, self.not_there(path))
-        if len(self._listeners.get(path, ())) >= self.limits.listeners_per_path:
-            raise Refusal(403, f"At most {self.limits.listeners_per_path} listeners may stand at once.")
-        return grant
-
-    def admit_sender(self, token: str, path: str) -> str:
-        """Verify a sender's token and return the sender's object id.
-
-        Raises:
-            Refusal: 401, 403 or 404.
-        """
-        who = self._verify(token, path).sender
-        if who is None:
-            raise Refusal(403, wire.UNAUTHORIZED_SEND)
-        if self._directory.entity(path) is None:
-            raise Refusal(404, self.not_there(path))
-        if not self._directory.may_send(who, path):
-            raise Refusal(403, wire.UNAUTHORIZED_SEND, who)
-        return who
-
-    def _verify(self, token: str, path: str) -> sas.Grant:
-        try:
-            return sas.verify(token, self._master, path, self._hosts, self.clock())
-        except sas.SasError as error:
-            raise Refusal(error.status, error.reason) from None
-
-    def not_there(self, path: str, since: float | None = None) -> str:
-        """Return the reason text of a 404 (contract B2), with what we know of the machine."""
-        now = datetime.fromtimestamp(self.clock(), UTC)
-        tail = wire.tracking(f"{uuid.uuid4()}_G0", f"sb://{path}", now.isoformat(timespec="seconds")[:19])
-        known = ""
-        if since is not None:
-            when = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")[:19]
-            known = f" The machine is offline since {when}Z."
-        return f"{wire.ENDPOINT_DOES_NOT_EXIST}{known} {tail}"
-
     # -- listeners
 
     def attach(self, listener: ControlSocket) -> None:
@@ -230,7 +190,7 @@ class Broker:
         kind, body = wire.parse_control(text)
         if kind == "renewToken":
             try:
-                grant = self.admit_renewal(str(body.get("token", "")), listener.path)
+                grant = self.admission.of_renewal(str(body.get("token", "")), listener.path)
             except Refusal as refusal:
                 raise ValueError(refusal.reason) from None
             listener.renew(grant.expires_on)
@@ -238,18 +198,6 @@ class Broker:
             reply = self.on_heartbeat(listener.path, body)
             if reply is not None:
                 listener.send(wire.heartbeat_reply_message(reply))
-
-    def admit_renewal(self, token: str, path: str) -> sas.Grant:
-        """Verify a token with which a standing listener prolongs its stay.
-
-        Raises:
-            Refusal: it is not a Listen token of this path, or the machine is gone.
-        """
-        grant = self._verify(token, path)
-        standing = self._directory.entity(path) and self._directory.may_listen(path, grant.expires_on)
-        if not standing or not grant.listens:
-            raise Refusal(403, wire.UNAUTHORIZED_LISTEN)
-        return grant
 
     # -- senders
 
@@ -273,7 +221,7 @@ class Broker:
         left = max(self._left.get(path, self._started), self.neighbours.left_at(path))
         if self.clock() - left >= limits.recent:
             self.forget(pending)
-            raise Refusal(404, self.not_there(path, self.offline_since(path)))
+            raise Refusal(404, self.admission.not_there(path, self.offline_since(path)))
         self._hold(pending)
 
     def _hold(self, pending: Pending) -> None:
@@ -339,7 +287,7 @@ class Broker:
         return list(self._listeners)
 
     def _gone(self, pending: Pending) -> None:
-        self._refuse(pending, 404, self.not_there(pending.path, self.offline_since(pending.path)))
+        self._refuse(pending, 404, self.admission.not_there(pending.path, self.offline_since(pending.path)))
 
     def _late(self, pending: Pending) -> None:
         text = f"The machine did not answer within {self.limits.rendezvous:.0f} s."
@@ -370,7 +318,7 @@ class Broker:
         """
         pending = self._pending.get(rendezvous)
         if pending is None or pending.path != path:
-            raise Refusal(404, self.not_there(path))
+            raise Refusal(404, self.admission.not_there(path))
         self.forget(pending)
         return pending
 

@@ -146,7 +146,7 @@ class Doorkeeper(asyncio.Protocol):
         path, suffix = split_entity(target.path)
         who = ""
         try:
-            who = self._broker.admit_sender(self._token(target), path)
+            who = self._broker.admission.of_sender(self._token(target), path)
             pending = Pending(path, suffix, target, who, self)
             pending.headers = self._connect_headers()
             pending.remote = self._caller()
@@ -165,7 +165,7 @@ class Doorkeeper(asyncio.Protocol):
         pending = self._broker.take(target.id, path)
         sender = pending.sender
         if sender.transport.is_closing():  # it has left in this very turn of the loop
-            raise Refusal(404, self._broker.not_there(path))
+            raise Refusal(404, self._broker.admission.not_there(path))
         if target.status_code is not None:
             status = target.status_code if 400 <= target.status_code < 600 else 502
             sender.refuse(status, target.status_description or "The listener rejected the connection.")
