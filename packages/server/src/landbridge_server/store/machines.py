@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from landbridge_server.store import notices, settings
+from landbridge_server.store import machine_news, notices, settings
 from landbridge_server.store.prepared import Prepared, PreparedRows
 from landbridge_server.store.schema import certificates, machines, presence
 
@@ -140,6 +140,7 @@ def remove(connection: Connection, machine_key: str) -> None:
         return
     for statement in _REMOVE:
         statement.run(connection, {"machine": machine_key, "principal": machine.principal_id})
+    machine_news.remove(connection, machine_key)
     notices.post(connection, "removed", machine=machine_key, principal=machine.principal_id)
 
 

@@ -16,7 +16,10 @@ from landbridge_server.store import machines as stored_machines
 from landbridge_server.store import notices
 from landbridge_server.store.resources import Stored
 from landbridge_server.store.schema import (
+    machine_news,
     machines,
+    output_chunks,
+    output_streams,
     presence,
     principals,
     protected,
@@ -34,6 +37,9 @@ CARRIED: tuple[Column[Any], ...] = (
     protected.c.resource_key,
     work.c.machine_key,
     work.c.target_key,
+    machine_news.c.machine_key,
+    output_streams.c.resource_key,
+    output_chunks.c.resource_key,
 )
 """Columns with the key of a resource that only need the new key; resources and roles need more."""
 

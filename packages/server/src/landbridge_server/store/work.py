@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
+from landbridge_server.store import machine_news
 from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import work
 
@@ -26,6 +27,7 @@ class Item(NamedTuple):
     content: str
     created_at: float
     fetched_at: float | None
+    detached_at: float | None = None
 
 
 def add(
@@ -44,6 +46,7 @@ def add(
     ).scalar()
     item = Item(work_id, machine_key, (last or 0) + 1, target_key, kind, content, now, None)
     connection.execute(work.insert(), item._asdict())
+    machine_news.mark(connection, machine_key, machine_news.WORK)
     return item
 
 
@@ -84,9 +87,14 @@ def at_or_below(connection: Connection, key: str) -> list[Item]:
 
 def set_fetched(connection: Connection, work_ids: list[str], now: float) -> None:
     """Note that the machine's agent holds these; the first time counts."""
-    connection.execute(
-        update(work).where(work.c.work_id.in_(work_ids), work.c.fetched_at.is_(None)).values(fetched_at=now)
-    )
+    if work_ids:
+        new = (work.c.work_id.in_(work_ids), work.c.fetched_at.is_(None))
+        connection.execute(update(work).where(*new).values(fetched_at=now))
+
+
+def set_detached(connection: Connection, work_id: str, now: float) -> None:
+    """Note that the operation of an item has ended and its machine goes on."""
+    connection.execute(update(work).where(work.c.work_id == work_id).values(detached_at=now))
 
 
 def remove(connection: Connection, work_ids: list[str]) -> None:

@@ -30,7 +30,14 @@ from landbridge_server.store.schema.directory_objects import (
     principal_details,
 )
 from landbridge_server.store.schema.fleet import certificates, machines, mail, nodes, presence
-from landbridge_server.store.schema.operations import events, operations, work
+from landbridge_server.store.schema.operations import (
+    events,
+    machine_news,
+    operations,
+    output_chunks,
+    output_streams,
+    work,
+)
 from landbridge_server.store.schema.resources import (
     feature_registrations,
     protected,
@@ -63,11 +70,14 @@ __all__ = [
     "groups",
     "guests",
     "identifier_uris",
+    "machine_news",
     "machines",
     "mail",
     "metadata",
     "nodes",
     "operations",
+    "output_chunks",
+    "output_streams",
     "owners",
     "presence",
     "principal_details",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, LargeBinary, Table, Text
 
 from landbridge_server.store.schema.columns import NAME, metadata
 
@@ -32,8 +32,39 @@ work = Table(
     Column("content", Text, nullable=False),  # JSON: what the resource does not say; no secrets
     Column("created_at", Float, nullable=False),
     Column("fetched_at", Float),  # empty while no agent has it
+    Column("detached_at", Float),  # since when the machine goes on although the operation has ended
     Index("work_by_machine", "machine_key", "sequence"),
     Index("work_by_target", "target_key"),
+)
+
+# Which machines have something new to fetch; a row goes when its machine has fetched.
+machine_news = Table(
+    "machine_news",
+    metadata,
+    Column("machine_key", NAME, primary_key=True),
+    Column("kind", NAME, primary_key=True),  # work | assignments
+    Column("version", BigInteger, nullable=False),  # grows with every change of any row
+    Index("machine_news_by_version", "version"),
+)
+
+# What the newest run of a resource has printed: how much, and the bytes themselves.
+output_streams = Table(
+    "output_streams",
+    metadata,
+    Column("resource_key", NAME, primary_key=True),
+    Column("stream", NAME, primary_key=True),  # stdout | stderr
+    Column("run", NAME, nullable=False),  # id of the item of work that printed it
+    Column("held", BigInteger, nullable=False),  # bytes in output_chunks
+    Column("total", BigInteger, nullable=False),  # bytes printed, kept or not
+)
+
+output_chunks = Table(
+    "output_chunks",
+    metadata,
+    Column("resource_key", NAME, primary_key=True),
+    Column("stream", NAME, primary_key=True),
+    Column("start", BigInteger, primary_key=True),  # offset of the first byte
+    Column("content", LargeBinary, nullable=False),
 )
 
 # The activity log: who did what, and how it ended, each row linked to the one before
