@@ -29,6 +29,7 @@ from landbridge_server.store.schema.directory_objects import (
     owners,
     principal_details,
 )
+from landbridge_server.store.schema.extensions import extension_chunks, extension_packages
 from landbridge_server.store.schema.fleet import certificates, machines, mail, nodes, presence
 from landbridge_server.store.schema.operations import (
     events,
@@ -65,6 +66,8 @@ __all__ = [
     "device_codes",
     "directory_role_assignments",
     "events",
+    "extension_chunks",
+    "extension_packages",
     "feature_registrations",
     "group_members",
     "groups",
