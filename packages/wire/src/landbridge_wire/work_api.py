@@ -25,10 +25,15 @@ WORK_OUTPUT = WORK + "/{id}/output/{stream}"
 """POST bytes with ``?offset=N`` -> 200 ``Stored``; ``stream`` is ``stdout`` or ``stderr``."""
 
 EXTENSION_PACKAGE = BASE + "/extensions/{publisher}/{type}/{version}"
-"""GET -> 200 ``ExtensionPackage``; the best version for ``{version}``. 404: it is not shipped."""
+"""GET -> 200 ``ExtensionPackage``: the newest whose version begins with the one to four numbers of
+``{version}`` (2.1.13 is a 2.1 and a 2), or the newest of all for ``LATEST``. 404: there is none."""
+
+LATEST = "latest"
+"""The ``{version}`` of whoever wants the newest."""
 
 EXTENSION_CONTENT = EXTENSION_PACKAGE + "/content"
-"""GET -> 200 the zip itself, with ``Range`` (RFC 9110)."""
+"""GET -> 200 the zip itself, with ``Range`` and ``If-Range`` (RFC 9110); ``{version}`` as above, but
+whoever goes on with a download names the exact one. The strong ``ETag`` is the digest in quotes."""
 
 ASSIGNMENTS = BASE + "/guestConfiguration"
 """GET -> 200 ``Assignments``."""
