@@ -18,7 +18,7 @@ from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.documents import iso
 from landbridge_server.store import operations
 from landbridge_server.store.database import Connection, Database
-from landbridge_server.store.operations import FAILED, IN_PROGRESS, SUCCEEDED, Operation
+from landbridge_server.store.operations import CANCELED, FAILED, IN_PROGRESS, SUCCEEDED, Operation
 from landbridge_wire import arm_id
 from landbridge_wire.arm_id import ArmId
 from landbridge_wire.errors import STATUS, ArmError
@@ -81,6 +81,11 @@ def succeed(connection: Connection, operation_id: str, now: float) -> None:
 def fail(connection: Connection, operation_id: str, error: ArmError, now: float) -> None:
     """Note that an operation cannot be carried out, and why."""
     operations.end(connection, operation_id, FAILED, now, msgspec.json.encode(error.to_json()).decode())
+
+
+def cancel(connection: Connection, operation_id: str, error: ArmError, now: float) -> None:
+    """Note that an operation was taken back before anything had been done."""
+    operations.end(connection, operation_id, CANCELED, now, msgspec.json.encode(error.to_json()).decode())
 
 
 class Place(NamedTuple):
@@ -151,7 +156,7 @@ class Operations:
         operation = self._operation(call)
         if operation.status == IN_PROGRESS:
             return self._running(call, operation)
-        if operation.status == FAILED:
+        if operation.status in (FAILED, CANCELED):
             raise self._error(operation)
         if operation.kind == PUT_RESOURCE:
             kind = arm_id.parse(operation.target_id).type

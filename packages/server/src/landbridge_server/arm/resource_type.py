@@ -16,7 +16,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from landbridge_server.arm import shown
+from landbridge_server.arm import shape, shown
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.merge_patch import merge
 from landbridge_server.identity.caller import Caller
@@ -24,6 +24,7 @@ from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
 from landbridge_server.store.resources import Stored
 from landbridge_wire.arm_id import ArmId
+from landbridge_wire.errors import ArmError
 
 Document = dict[str, Any]
 Action = Callable[[Call, "Reference"], Awaitable[Answer]]
@@ -148,6 +149,11 @@ class ResourceType(TypeInfo):
     a body. 0: created or updated, with the resource."""
     observed: Mapping[str, Any] = MappingProxyType({})
     """The shape of what a machine reports about a resource; kept among its properties."""
+    runs = False
+    """Whether each write is a run of its own, with its own output (``store.outputs``): what a machine
+    says about an earlier one is not shown any more."""
+    concerns_machine = False
+    """Whether a change is news to the machine that the resource belongs to."""
     listed_across = False
     """Of an extension: whether it has lists for a whole group and a subscription, too."""
     unlocked_by: ClassVar[Mapping[str, str]] = {}
@@ -231,6 +237,29 @@ class ResourceType(TypeInfo):
     def expand(self, connection: Connection, rendered: bytes, stored: Stored, words: frozenset[str]) -> bytes:
         """Return a resource with what the lower-case words of ``$expand`` ask for."""
         return rendered
+
+    def observe(self, unverified: Mapping[str, Any], error: ArmError | None) -> dict[str, Any]:
+        """Return what is kept of a machine's report: ``observed`` members only. Pure.
+
+        ``error`` is what ended its work, if it failed.
+
+        Raises:
+            ArmError: a member is of the wrong kind.
+        """
+        kept: dict[str, Any] = shape.keep(dict(self.observed), dict(unverified), "properties")
+        return kept
+
+    def goes_on(self, properties: Mapping[str, Any]) -> bool:
+        """Say whether all that was asked is done, although the machine goes on with it. Pure."""
+        return False
+
+    def secrets_of(self, connection: Connection, key: str) -> Any:
+        """Return the protected members of a resource, for its machine and nobody else.
+
+        Raises:
+            Unreadable: they were sealed with other keys.
+        """
+        return {}
 
     def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
         """Take part in the transaction of a removal; only called when ``removal_matters``."""

@@ -7,6 +7,8 @@ Deleting and the operation InProgress, across restarts, for as long as it takes.
 
 - A newer write about the same resource takes the place of an item that no agent has fetched.
 - What no agent ever fetched can be removed at once: nothing of it is on the machine.
+- What goes on after it has succeeded for callers, such as a script in the background, is detached:
+  its operation has ended, its item stays until the machine's last report.
 - When the machine's resource goes, removals have succeeded and everything else is given up.
 
 The decision and its reasons: docs/adr/0006. Who asks on behalf of a machine has proved to be it.
@@ -20,12 +22,12 @@ from typing import Any
 
 import msgspec
 
-from landbridge_server.arm import documents, etags, operations, shape
+from landbridge_server.arm import documents, etags, operations
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.removal import remove
 from landbridge_server.arm.resource_type import Document, Effects, ResourceType
 from landbridge_server.identity.caller import Caller
-from landbridge_server.store import machines, resources, work
+from landbridge_server.store import machine_news, machines, resources, work
 from landbridge_server.store import operations as stored_operations
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
@@ -38,9 +40,17 @@ APPLY = "apply"
 """Make the machine have what the resource says."""
 REMOVE = "remove"
 """Make the machine have nothing of the resource any more."""
+CANCEL = "cancel"
+"""End what the machine runs for the item that ``content.run`` names."""
+OVERTAKING = (REMOVE, CANCEL)
+"""Kinds that a machine gets however much waits before them."""
 
 CREATING, UPDATING, DELETING = "Creating", "Updating", "Deleting"
-SUCCEEDED, FAILED = "Succeeded", "Failed"
+SUCCEEDED, FAILED, CANCELED = "Succeeded", "Failed", "Canceled"
+"""Canceled: taken back before any machine had something of it."""
+
+AT_ONCE = 200
+"""Things to do that a machine gets with one request."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +134,15 @@ def under_way(connection: Connection, target_key: str) -> Operation | None:
     None: there is none, or a removal was asked since.
     """
     last = [one for one in work.of_target(connection, target_key) if one.kind in (APPLY, REMOVE)][-1:]
-    return stored_operations.get(connection, last[0].work_id) if last and last[0].kind == APPLY else None
+    if not last or last[0].kind != APPLY or last[0].detached_at is not None:
+        return None
+    return stored_operations.get(connection, last[0].work_id)
 
 
 def next_state(old: Document | None) -> str:
     """Return the state of a resource that is written: Creating until a machine had it once."""
     state = (old or {}).get("properties", {}).get("provisioningState", CREATING)
-    return CREATING if state == CREATING else UPDATING
+    return CREATING if state in (CREATING, CANCELED) else UPDATING
 
 
 def is_delivered(connection: Connection, stored: Stored) -> bool:
@@ -166,7 +178,8 @@ def rewrite(connection: Connection, stored: Stored, document: Document, now: flo
 def give_up(connection: Connection, items: list[Item], error: ArmError, now: float) -> None:
     """End items that nobody will carry out any more."""
     for one in items:
-        operations.fail(connection, one.work_id, error, now)
+        if one.detached_at is None:
+            operations.fail(connection, one.work_id, error, now)
     work.remove(connection, [one.work_id for one in items])
 
 
@@ -181,11 +194,38 @@ def abandon(connection: Connection, key: str, now: float) -> None:
     give_up(connection, [one for one in items if one.kind != REMOVE], gone, now)
 
 
-def fetch(connection: Connection, machine_key: str, now: float, limit: int = 100) -> list[Item]:
-    """Return what a machine has to do, the oldest first; asked again, the same until it has reported."""
+def waiting(connection: Connection, machine_key: str, limit: int = AT_ONCE) -> list[Item]:
+    """Return what a machine has to do, the oldest first: ``limit``, and all that overtakes."""
     items = work.of_machine(connection, machine_key, limit)
-    work.set_fetched(connection, [one.work_id for one in items if one.fetched_at is None], now)
+    if len(items) == limit:
+        items += work.later(connection, machine_key, items[-1].sequence, OVERTAKING)
     return items
+
+
+def take(connection: Connection, machine_key: str, items: list[Item], is_all: bool, now: float) -> None:
+    """Note that a machine's agent holds these items; ``is_all``: nothing else waits for it."""
+    work.set_fetched(connection, [one.work_id for one in items if one.fetched_at is None], now)
+    if is_all:
+        machine_news.clear(connection, machine_key, machine_news.WORK)
+
+
+def fetch(connection: Connection, machine_key: str, now: float, limit: int = AT_ONCE) -> list[Item]:
+    """Return what a machine has to do, the oldest first; asked again, the same until it has reported."""
+    items = waiting(connection, machine_key, limit)
+    take(connection, machine_key, items, len(items) < limit, now)
+    return items
+
+
+def item_of(connection: Connection, machine_key: str, work_id: str) -> Item:
+    """Return an item of a machine.
+
+    Raises:
+        ArmError: NotFound; it has ended, or is another machine's.
+    """
+    item = work.get(connection, work_id)
+    if item is None or item.machine_key != machine_key:
+        raise ArmError("NotFound", f"There is no work '{work_id[:100]}' for this machine.")
+    return item
 
 
 def report(
@@ -202,32 +242,51 @@ def report(
     Raises:
         ArmError: NotFound; the item has ended, or is another machine's.
     """
-    item = work.get(connection, work_id)
-    if item is None or item.machine_key != machine_key:
-        raise ArmError("NotFound", f"There is no work '{work_id[:100]}' for this machine.")
+    item = item_of(connection, machine_key, work_id)
     stored = resources.get(connection, item.target_key)
     if said.ended:
-        work.remove(connection, [work_id])
-        if said.error is None:
-            operations.succeed(connection, work_id, now)
-        else:
-            operations.fail(connection, work_id, said.error, now)
+        _end(connection, item, said, now)
     if stored is None or item.kind not in (APPLY, REMOVE):
         return
-    newer = _newer(connection, item)
+    newer = newer_than(connection, item)
     if item.kind == REMOVE and said.ended and said.error is None and newer is None:
         remove(connection, registry, stored.key, effects)
         return
     document = documents.decode(stored)
+    properties = document["properties"]
     kind = registry.find(stored.type_key)
-    if isinstance(kind, ResourceType):
-        document["properties"].update(shape.keep(dict(kind.observed), dict(said.properties), "properties"))
-    if said.ended:
-        document["properties"]["provisioningState"] = _state_after(item, said, newer)
+    goes_on = False
+    if isinstance(kind, ResourceType) and not (kind.runs and newer is not None and newer.kind == APPLY):
+        properties.update(kind.observe(said.properties, said.error))
+        goes_on = not said.ended and item.detached_at is None and kind.goes_on(properties)
+    if goes_on:
+        operations.succeed(connection, work_id, now)
+        work.set_detached(connection, work_id, now)
+    if said.ended or goes_on:
+        properties["provisioningState"] = _state_after(item, said, newer)
     rewrite(connection, stored, document, now)
 
 
-def _newer(connection: Connection, item: Item) -> Item | None:
+def _end(connection: Connection, item: Item, said: Report, now: float) -> None:
+    """End an item as its machine says, and what it was to be told about it and was not yet."""
+    work.remove(connection, [item.work_id])
+    if said.error is not None and item.detached_at is None:
+        operations.fail(connection, item.work_id, said.error, now)
+    elif item.detached_at is None:
+        operations.succeed(connection, item.work_id, now)
+    if item.kind == APPLY:
+        late = [
+            one
+            for one in work.of_target(connection, item.target_key)
+            if one.kind == CANCEL and one.fetched_at is None
+        ]
+        ended = ArmError("OperationNotAllowed", "The run had ended before the machine could cancel it.")
+        give_up(connection, late, ended, now)
+    if machine_news.WORK in machine_news.kinds(connection, item.machine_key):
+        machine_news.mark(connection, item.machine_key, machine_news.WORK)  # there is room for more
+
+
+def newer_than(connection: Connection, item: Item) -> Item | None:
     """Return what was asked about the same resource after an item, the newest."""
     later = [
         one
@@ -239,7 +298,8 @@ def _newer(connection: Connection, item: Item) -> Item | None:
 
 def _state_after(item: Item, said: Report, newer: Item | None) -> str:
     if newer is None:
-        return FAILED if said.error is not None else SUCCEEDED
+        # What was detached has succeeded already: how it ended is told elsewhere.
+        return FAILED if said.error is not None and item.detached_at is None else SUCCEEDED
     if newer.kind == REMOVE:
         return DELETING
     return CREATING if item.kind == REMOVE and said.error is None else UPDATING

@@ -11,6 +11,7 @@ from landbridge_server.store.schema import operations
 IN_PROGRESS = "InProgress"
 SUCCEEDED = "Succeeded"
 FAILED = "Failed"
+CANCELED = "Canceled"
 
 
 class Operation(NamedTuple):

@@ -7,6 +7,7 @@ machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
@@ -66,6 +67,14 @@ def of_machine(connection: Connection, machine_key: str, limit: int = 1000) -> l
     """Return what a machine has still to do, the oldest first."""
     query = select(work).where(work.c.machine_key == machine_key).order_by(work.c.sequence).limit(limit)
     return [Item(*row) for row in connection.execute(query)]
+
+
+def later(connection: Connection, machine_key: str, sequence: int, kinds: Sequence[str]) -> list[Item]:
+    """Return what a machine was asked after ``sequence``, of these kinds only, the oldest first."""
+    query = select(work).where(
+        work.c.machine_key == machine_key, work.c.sequence > sequence, work.c.kind.in_(kinds)
+    )
+    return [Item(*row) for row in connection.execute(query.order_by(work.c.sequence))]
 
 
 # One walk along the index. "0" follows "/": what is neither the key nor behind the key and "/"

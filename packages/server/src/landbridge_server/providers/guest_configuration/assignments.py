@@ -19,7 +19,7 @@ from landbridge_server.arm import refusals, shape
 from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
 from landbridge_server.arm.sealing import Sealer
 from landbridge_server.arm.shape import Choice, Text
-from landbridge_server.store import protected
+from landbridge_server.store import machine_news, protected
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
 from landbridge_server.store.resources import Stored
@@ -73,6 +73,7 @@ class Assignments(ResourceType):
     listed_across = True
     members = ("location",)
     removal_matters = True
+    concerns_machine = True
 
     def __init__(self, sealer: Sealer) -> None:
         """Take who seals protected parameters."""
@@ -123,12 +124,14 @@ class Assignments(ResourceType):
         return whole
 
     def on_create(self, connection: Connection, write: Write, document: Document) -> Operation | None:
-        """Keep the protected parameters."""
+        """Keep the protected parameters, and tell the machine."""
         self._keep(connection, write.id.key, self._secrets(write))
+        _tell(connection, write.id.parent)
         return None
 
     def on_update(self, connection: Connection, write: Write, document: Document) -> Operation | None:
         """Keep the protected parameters; others than before have to be evaluated anew."""
+        _tell(connection, write.id.parent)
         secrets = self._secrets(write)
         if write.partial and secrets is None:
             return None
@@ -140,8 +143,9 @@ class Assignments(ResourceType):
         return None
 
     def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
-        """Forget the protected parameters."""
+        """Forget the protected parameters, and tell the machine."""
         protected.remove_below(connection, stored.key)
+        _tell(connection, stored.parent_key)
 
     def secrets_of(self, connection: Connection, key: str) -> list[Mapping[str, str]] | None:
         """Return the protected parameters of an assignment, for its machine and nobody else.
@@ -160,6 +164,10 @@ class Assignments(ResourceType):
 
     def _keep(self, connection: Connection, key: str, secrets: list[Mapping[str, str]] | None) -> None:
         protected.put(connection, key, self.sealer.seal(secrets) if secrets else "")
+
+
+def _tell(connection: Connection, machine_id: str) -> None:
+    machine_news.mark(connection, machine_id.lower(), machine_news.ASSIGNMENTS)
 
 
 def _parameter_text(configuration: Mapping[str, Any]) -> str:

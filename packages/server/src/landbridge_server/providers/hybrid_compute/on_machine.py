@@ -14,7 +14,7 @@ from landbridge_server.arm import shape, work
 from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
 from landbridge_server.arm.sealing import Sealer
 from landbridge_server.identity.caller import Caller
-from landbridge_server.store import protected, resources
+from landbridge_server.store import outputs, protected, resources
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
 from landbridge_server.store.resources import Stored
@@ -26,6 +26,7 @@ class OnMachine(ResourceType):
     namespace = "Microsoft.HybridCompute"
     kind = Kind.TRACKED_CHILD
     removal_matters = True
+    concerns_machine = True
     writable: Mapping[str, Any]
     """The shape of what callers decide and may read."""
     secret: Mapping[str, Any]
@@ -69,6 +70,7 @@ class OnMachine(ResourceType):
 
     def on_create(self, connection: Connection, write: Write, document: Document) -> Operation | None:
         """Keep the protected members, and ask the machine."""
+        outputs.remove_below(connection, write.id.key)
         self._keep(connection, write.id.key, self._given(write))
         return work.ask(connection, work.APPLY, write.id.text, write.caller, write.now)
 
@@ -85,6 +87,7 @@ class OnMachine(ResourceType):
             if waiting is not None or write.old_properties["provisioningState"] == work.SUCCEEDED:
                 document["properties"] = write.old_properties
                 return waiting
+        outputs.remove_below(connection, write.id.key)
         self._keep(connection, write.id.key, secrets)
         return work.ask(connection, work.APPLY, write.id.text, write.caller, write.now)
 
@@ -100,8 +103,9 @@ class OnMachine(ResourceType):
         return work.ask_removal(connection, stored, caller, now)
 
     def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
-        """Forget the protected members, and end what still waits."""
+        """Forget the protected members and what was printed, and end what still waits."""
         protected.remove_below(connection, stored.key)
+        outputs.remove_below(connection, stored.key)
         work.abandon(connection, stored.key, self.clock())
 
     def secrets_of(self, connection: Connection, key: str) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from landbridge_server.arm.shape import Choice, Moment, Text, Whole
 from landbridge_server.providers.hybrid_compute.extensions import STATUS
 from landbridge_server.providers.hybrid_compute.on_machine import OnMachine
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
+from landbridge_wire.errors import ArmError
 
 SOURCES = ("script", "scriptUri", "commandId")
 PENDING = "Pending"
+ENDED = ("Failed", "Succeeded", "TimedOut", "Canceled")
 LONGEST_SCRIPT = 256 * 1024
 LONGEST_SECONDS = 90 * 86400
 
@@ -70,6 +72,7 @@ class RunCommands(OnMachine):
     writable = WRITABLE
     secret = SECRET
     observed = OBSERVED
+    runs = True
 
     def check(self, kept: dict[str, Any], secrets: dict[str, Any]) -> None:
         """Refuse what names no script, or several, or parameters that cannot be passed on."""
@@ -91,6 +94,20 @@ class RunCommands(OnMachine):
     def view(self, old: Mapping[str, Any]) -> dict[str, Any]:
         """Return that the script waits: what an earlier one printed does not belong to this one."""
         return {"instanceView": {"executionState": PENDING}}
+
+    def observe(self, unverified: Mapping[str, Any], error: ArmError | None) -> dict[str, Any]:
+        """Return what the machine saw; a script that its machine could not run has failed."""
+        kept = super().observe(unverified, error)
+        view = kept.get("instanceView", {})
+        if error is not None and view.get("executionState") not in ENDED:
+            failed = {"executionState": "Failed", "executionMessage": error.message}
+            kept["instanceView"] = view | failed
+        return kept
+
+    def goes_on(self, properties: Mapping[str, Any]) -> bool:
+        """A script in the background is provisioned as soon as it runs."""
+        state = properties.get("instanceView", {}).get("executionState", PENDING)
+        return bool(properties.get("asyncExecution")) and state not in (PENDING, "Unknown")
 
 
 def _addresses(kept: dict[str, Any]) -> list[tuple[str, str]]:
