@@ -91,6 +91,7 @@ class Requests(Protocol):
         body: object = None,
         form: Mapping[str, str] | None = None,
         headers: Sequence[tuple[str, str]] = (),
+        content: bytes | None = None,
     ) -> Response:
         """Send one request and return its answer, whatever its status."""
         ...
@@ -117,10 +118,11 @@ class Client:
         body: object = None,
         form: Mapping[str, str] | None = None,
         headers: Sequence[tuple[str, str]] = (),
+        content: bytes | None = None,
     ) -> Response:
         """Send one request and return its answer, whatever its status.
 
-        ``body`` goes as JSON, ``form`` as a form; ``token`` as the bearer. Redirects are
+        ``body`` goes as JSON, ``form`` as a form, ``content`` as it is; ``token`` as the bearer. Redirects are
         not followed: a token goes where it was meant to go.
 
         Raises:
@@ -136,6 +138,9 @@ class Client:
         elif form is not None:
             payload = urlencode(form).encode()
             lines.append(("Content-Type", "application/x-www-form-urlencoded"))
+        elif content is not None:
+            payload = content
+            lines.append(("Content-Type", "application/octet-stream"))
         if payload or method in ("POST", "PUT", "PATCH"):
             lines.append(("Content-Length", str(len(payload))))
         if token:

@@ -19,6 +19,11 @@ STATUS = "status"
 RELOAD = "reload"
 """Say that a file has changed: ``agentconfig.json`` or ``localconfig.json``."""
 
+WAIT = "wait"
+"""Ask for news about work: ``{"command": "wait", "seen": WORD}`` is answered with ``{"news": WORD}`` as
+soon as the word is another one, at the latest after ``WAIT_SECONDS``. For ``extd``."""
+
+WAIT_SECONDS = 240.0
 TIMEOUT = 3.0
 MAX_LINE = 64 * 1024
 

@@ -106,6 +106,26 @@ class Paths(NamedTuple):
         return self.root / "var/lib/GuestConfig"
 
     @property
+    def work(self) -> Path:
+        """The folder of ``extd``, root's own: its journal, and the roots that it learnt."""
+        return self.guest_configuration / "extd"
+
+    @property
+    def work_lock(self) -> Path:
+        """Held by ``extd`` for as long as it runs; everybody may look."""
+        return self.guest_configuration / "extd.lock"
+
+    @property
+    def work_log(self) -> Path:
+        """The log of ``extd``."""
+        return self.guest_configuration / "ext_mgr_logs/gc_ext.log"
+
+    @property
+    def run_commands(self) -> Path:
+        """The folder of what run commands left, ``download/NAME/SEQUENCE`` each."""
+        return self.extensions / "run-command-handler"
+
+    @property
     def cloud(self) -> Path:
         """Written by the installer: ``{"endpoint": URL, "caFile": PATH}``."""
         return self.root / "etc/opt/azcmagent/cloud.json"

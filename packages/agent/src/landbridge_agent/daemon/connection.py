@@ -54,14 +54,15 @@ class Connection:
         clock: Callable[[], float],
         random: Callable[[], float],
         listener: ListenerConfig,
+        news: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take the parts.
+        """Take the parts; ``news`` is called when the cloud may have work for this machine.
 
         Raises:
             AgentError: the CA file cannot be used.
         """
         self._machine, self._status, self._log, self._clock = machine, status, log, clock
-        self._config, self._environment = config, proxy
+        self._config, self._environment, self._news = config, proxy, news
         loop = asyncio.get_running_loop()
         context = trusted(config.caFile)
         self._dialer, self._relay = Dialer(context), Dialer(context)
@@ -150,11 +151,14 @@ class Connection:
         if reply.factsWanted and self._digest:
             self._force = True
             self._wanted.set()
+        if reply.workWanted:
+            self._news()
 
     def _established(self, session: agent_api.Session) -> None:
         """Follow a machine that was moved: its id is another one now, its identity the same."""
         self._told = session
         self._sessions.set()
+        self._news()
         if session.resourceId.lower() == self._config.resourceId.lower():
             return
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from landbridge_agent.daemon.child import ChildFailed, run
 from landbridge_agent.https import Requests, Response
@@ -114,12 +114,23 @@ class ControlPlane:
         except agent_api.MalformedMessage as error:
             raise Refused(answer.status, f"The certificate's answer cannot be read: {error}") from error
 
-    async def _call(self, method: str, path: str, body: object) -> Response:
+    async def call(
+        self, method: str, path: str, body: object = None, content: bytes | None = None
+    ) -> Response:
+        """Make a call of the agent API that has no method here; ``content`` goes as it is, instead of JSON.
+
+        Raises:
+            Refused, Unreachable: as every call here.
+        """
+        return await self._call(method, path, body, content)
+
+    async def _call(self, method: str, path: str, body: object, content: bytes | None = None) -> Response:
         url = self._config.endpoint + path
-        answer = await self._client.request(method, url, token=await self._fresh_token(), body=body)
+        more: dict[str, Any] = {"body": body} if content is None else {"content": content}
+        answer = await self._client.request(method, url, token=await self._fresh_token(), **more)
         if answer.status == 401:
             self._token = ""
-            answer = await self._client.request(method, url, token=await self._fresh_token(), body=body)
+            answer = await self._client.request(method, url, token=await self._fresh_token(), **more)
         if not answer.ok:
             raise Refused(answer.status, answer.reason, answer.error[0])
         return answer

@@ -15,9 +15,10 @@ from landbridge_agent.codes import AgentError
 from landbridge_agent.daemon.connection import Connection
 from landbridge_agent.daemon.identity_service import IdentityService
 from landbridge_agent.daemon.log import Log
+from landbridge_agent.daemon.news import News
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.dial import Proxy, Unreachable
-from landbridge_agent.local_socket import MAX_LINE, RELOAD, STATUS, listen
+from landbridge_agent.local_socket import MAX_LINE, RELOAD, STATUS, WAIT, listen
 from landbridge_agent.machine import AgentConfig, Machine, StateError
 from landbridge_wire.listener import ListenerConfig
 
@@ -42,6 +43,7 @@ class Service:
         self._status = Status()
         self._identity = IdentityService(machine, log, clock, self._state)
         self._poke = asyncio.Event()
+        self._news = News()
         self._complaint = ""
 
     async def run(self) -> None:
@@ -78,7 +80,7 @@ class Service:
         try:
             connection = Connection(
                 self._machine, config, self._status, self._log, self._proxy,
-                self._clock, self._random, self._listener,
+                self._clock, self._random, self._listener, self._news.tell,
             )  # fmt: skip
         except (AgentError, Unreachable) as error:
             self._complain(str(error))
@@ -156,7 +158,9 @@ class Service:
         """Answer one request on the local socket."""
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                reply = self._reply(await reader.readline())
+                line = await reader.readline()
+            reply = await self._reply(line, reader)
+            async with asyncio.timeout(ASK_SECONDS):
                 writer.write(json.dumps(reply).encode() + b"\n")
                 await writer.drain()
         except (TimeoutError, ValueError, OSError):
@@ -174,14 +178,17 @@ class Service:
             **self._identity.endpoint(),
         }
 
-    def _reply(self, line: bytes) -> dict[str, object]:
+    async def _reply(self, line: bytes, reader: asyncio.StreamReader) -> dict[str, object]:
         message = json.loads(line)
         command = message.get("command") if isinstance(message, dict) else None
         if command == STATUS:
             return self._state()
         if command == RELOAD:
             self._poke.set()
+            self._news.tell()
             return {"ok": True}
+        if command == WAIT:
+            return {"news": await self._news.after(str(message.get("seen", "")), reader)}
         return {"error": "unknown command"}
 
 
