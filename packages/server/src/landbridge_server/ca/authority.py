@@ -33,6 +33,7 @@ ROOT_DAYS = 7300
 ISSUING_DAYS = 1825
 SERVER_DAYS = 90
 MACHINE_DAYS = 90
+CODE_SIGNING_DAYS = 90
 DAY = 86400.0
 WRONG_KEY = "The certificate signing request must carry an EC P-256 key."
 
@@ -151,12 +152,18 @@ class CertificateAuthority:
         leaf = profiles.server(names, key, self.issuing, now, SERVER_DAYS)
         return certificate_pem(leaf) + self._sent_along()
 
+    def code_signing_certificate(self, key: ec.EllipticCurvePublicKey, now: float) -> bytes:
+        """Return PEM of a certificate for code signing, and behind it what a server sends along, too."""
+        subject = profiles.name("Landbridge Extension Signing")
+        leaf = profiles.code_signing(subject, key, self.issuing, now, CODE_SIGNING_DAYS)
+        return certificate_pem(leaf) + self._sent_along()
+
     def _sent_along(self) -> bytes:
-        """What a TLS server sends behind its own certificate."""
+        """What a TLS server sends behind its own certificate, and what stands behind a signer's."""
         return (self.issuing.pem + self.cross).encode()
 
     def sends(self, chain: bytes) -> bool:
-        """Say whether the file of a server certificate has the right certificates behind the first."""
+        """Say whether the file of a certificate has the right certificates behind the first."""
         return chain.endswith(b"-----END CERTIFICATE-----\n" + self._sent_along())
 
     def machine_certificate(
@@ -247,18 +254,23 @@ def ensure_server_certificate(
 def _serves(
     path: Path, key_file: Path, names: tuple[str, ...], authority: CertificateAuthority, now: float
 ) -> bool:
-    if _due(path, now, 30) or not _paired(path, key_file):
+    if not is_current(path, key_file, authority, now):
         return False
     certificate = load_certificate(path)
-    try:
-        certificate.verify_directly_issued_by(authority.issuing.certificate)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    if not authority.sends(path.read_bytes()):
-        return False
     covered = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     present = {str(one.value) for one in covered}
     return set(names) <= present
+
+
+def is_current(path: Path, key_file: Path, authority: CertificateAuthority, now: float) -> bool:
+    """Say whether a file has what this authority would issue now, with its key, for at least 30 days."""
+    if _due(path, now, 30) or not _paired(path, key_file):
+        return False
+    try:
+        load_certificate(path).verify_directly_issued_by(authority.issuing.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return authority.sends(path.read_bytes())
 
 
 def _ec_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:

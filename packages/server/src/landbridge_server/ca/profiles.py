@@ -170,6 +170,14 @@ def client(
     )
 
 
+def code_signing(
+    subject: x509.Name, key: ec.EllipticCurvePublicKey, signer: Signer, now: float, days: int
+) -> x509.Certificate:
+    """Return a certificate whose key signs programs (RFC 5280, 4.2.1.12), and nothing else."""
+    builder = _builder(subject, signer.name, key, now, days)
+    return _leaf(builder, signer, ExtendedKeyUsageOID.CODE_SIGNING)
+
+
 def _leaf(builder: x509.CertificateBuilder, signer: Signer, usage: x509.ObjectIdentifier) -> x509.Certificate:
     return (
         _with_authority(builder, signer)
