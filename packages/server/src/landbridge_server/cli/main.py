@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ca": ("ca", "export, show and rotate the root certificate"),
     "keys": ("keys", "show and rotate the keys that sign tokens"),
     "trust": ("trust", "have an installed az trust this cloud"),
+    "extension": ("extension", "publish, list and remove extensions of machines"),
     "image": ("image", "set and show the aliases of VM images"),
     "sp": ("service_principal", "create, list, reset and delete service principals"),
     "join-code": ("join_code", "make codes that let one machine connect, once"),

@@ -10,20 +10,24 @@ SECONDS = 2.0
 
 
 class Progress:
-    """Hears of rows; prints a line every two seconds, on standard error, and none for what is quicker."""
+    """Hears how much is done; prints a line every two seconds, on standard error, none for what is quicker.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    ``unit`` is what is counted.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], unit: str = "rows") -> None:
         """Begin now."""
+        self._unit = unit
         self._monotonic = monotonic
         self._began = self._said = monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Take what is done with rows, with how many, and of how many (0: nobody knows)."""
+        """Take what is done, with how many, and of how many (0: nobody knows)."""
         now = self._monotonic()
         if now - self._said < SECONDS:
             return
         self._said = now
-        rows = f"{done:,} of {total:,} rows" if total else f"{done:,} rows"
+        rows = f"{done:,} of {total:,} {self._unit}" if total else f"{done:,} {self._unit}"
         print(f"{what} {rows} after {now - self._began:.0f} s", file=sys.stderr, flush=True)
 
 

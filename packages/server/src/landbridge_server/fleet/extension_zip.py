@@ -8,12 +8,14 @@ the agent takes. Every byte is read once, so checksums are right. What the progr
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import stat
+import struct
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, NamedTuple
 
 MANIFEST = "HandlerManifest.json"
 MAX_PACKED = 2 * 1024**3
@@ -40,23 +42,25 @@ class Contents(NamedTuple):
     unpacked: int
 
 
-def check(path: Path) -> Contents:
-    """Read a whole package and return what is in it.
+def check(file: BinaryIO) -> Contents:
+    """Read a whole package, an open file, and return what is in it.
 
     Raises:
         BadPackage: it is none, it is damaged or too large, or a machine could not use it.
         OSError: the file cannot be read.
     """
-    size = path.stat().st_size
+    size = file.seek(0, os.SEEK_END)
     if size > MAX_PACKED:
         raise BadPackage(f"It has {size:,} bytes; a package has at most {MAX_PACKED:,}.")
     try:
-        with zipfile.ZipFile(path) as package:
+        with zipfile.ZipFile(file) as package:
             return _check(package, size)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except BadPackage:
+        raise
+    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError) as error:
         raise BadPackage(f"It is no zip, or it is damaged ({error}).") from error
-    except UnicodeDecodeError as error:
-        raise BadPackage("A file in it has a name that is not UTF-8.") from error
+    except (ValueError, EOFError) as error:
+        raise BadPackage(f"It is no zip, or it is damaged ({error}).") from error
 
 
 def _check(package: zipfile.ZipFile, size: int) -> Contents:

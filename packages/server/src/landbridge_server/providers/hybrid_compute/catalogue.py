@@ -1,4 +1,4 @@
-"""The extensions that this cloud ships, by publisher, type and version.
+"""The extensions that this cloud ships, by publisher, type and version: built in, and published.
 
 Below a location of a subscription, as 2022-11-10 has it, and of the tenant, as later versions
 do. What a machine may be asked to install is not restricted to it.
@@ -6,13 +6,16 @@ do. What a machine may be asked to install is not restricted to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from landbridge_server.arm import names, refusals
 from landbridge_server.arm.access import Access, decided
 from landbridge_server.arm.call import Answer, Call, answer
 from landbridge_server.arm.dispatch import Routes
+from landbridge_server.fleet import extension_packages
+from landbridge_server.store import extensions
+from landbridge_server.store.database import Connection, Database
 from landbridge_wire import arm_id
 
 NAMESPACE = "Microsoft.HybridCompute"
@@ -31,20 +34,46 @@ class Shipped(NamedTuple):
     version: str
 
 
-SHIPPED: tuple[Shipped, ...] = ()
-"""Nothing yet: no agent carries out extensions so far."""
+SHIPPED = (Shipped("Microsoft.Azure.Extensions", "CustomScript", "2.1.13"),)
+"""What every agent brings along: there is no package of it (``landbridge_agent.extensions.built_in``)."""
+
+
+def shipped_by_agent(publisher: str, extension_type: str) -> bool:
+    """Say whether every agent has this extension without a package."""
+    wanted = (publisher.lower(), extension_type.lower())
+    return any((one.publisher.lower(), one.extension_type.lower()) == wanted for one in SHIPPED)
+
+
+def offered(connection: Connection) -> list[Shipped]:
+    """Return all that machines can install, by name, the oldest version first."""
+    published = [Shipped(one.publisher, one.type, one.version) for one in extensions.everyone(connection)]
+    return sorted(
+        [*SHIPPED, *published],
+        key=lambda one: (
+            one.publisher.lower(),
+            one.extension_type.lower(),
+            extension_packages.numbers(one.version),
+        ),
+    )
+
+
+def of_full_name(connection: Connection, name: str) -> list[Shipped]:
+    """Return the versions of an extension by ``Publisher.Type`` as upgrades name it, the oldest first.
+
+    Where the dot between the two stands cannot be told: every extension that is so called counts.
+    """
+    called = name.lower()
+    return [one for one in offered(connection) if f"{one.publisher}.{one.extension_type}".lower() == called]
 
 
 class Catalogue:
     """The handlers."""
 
-    def __init__(
-        self, access: Access, locations: tuple[str, ...], shipped: Sequence[Shipped] = SHIPPED
-    ) -> None:
-        """Take the gate, the names of the locations, and what there is."""
+    def __init__(self, access: Access, locations: tuple[str, ...], db: Database) -> None:
+        """Take the gate, the names of the locations, and the store with what was published."""
         self.access = access
         self.locations = locations
-        self.shipped = shipped
+        self.shipped: Callable[[], Sequence[Shipped]] = lambda: db.read(offered)
 
     def routes(self) -> Routes:
         """Return the rows of the table of routes."""
@@ -58,12 +87,12 @@ class Catalogue:
     async def publishers(self, call: Call) -> Answer:
         """List the publishers of what is shipped."""
         where = f"/providers/{NAMESPACE}/locations/{self._admit(call)}/publishers"
-        return _named(where, [one.publisher for one in self.shipped])
+        return _named(where, [one.publisher for one in self.shipped()])
 
     async def types(self, call: Call) -> Answer:
         """List the extensions of a publisher."""
         location, publisher = self._admit(call), call.names["publisher"].lower()
-        mine = [one for one in self.shipped if one.publisher.lower() == publisher]
+        mine = [one for one in self.shipped() if one.publisher.lower() == publisher]
         where = f"/providers/{NAMESPACE}/locations/{location}/publishers/{publisher}/extensionTypes"
         return _named(where, [one.extension_type for one in mine])
 
@@ -90,7 +119,9 @@ class Catalogue:
 
     def _found(self, call: Call) -> list[Shipped]:
         wanted = (call.names["publisher"].lower(), call.names["extension_type"].lower())
-        return [one for one in self.shipped if (one.publisher.lower(), one.extension_type.lower()) == wanted]
+        return [
+            one for one in self.shipped() if (one.publisher.lower(), one.extension_type.lower()) == wanted
+        ]
 
 
 def _named(where: str, found: Sequence[str]) -> Answer:
