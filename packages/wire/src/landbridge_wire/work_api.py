@@ -16,13 +16,15 @@ from typing import Any, Self
 from landbridge_wire.agent_api import BASE, MalformedMessage, _Message, _number, _text, _word
 
 WORK = BASE + "/work"
-"""POST ``{}`` -> 200 ``Work``: everything that this machine has to do, the oldest first."""
+"""POST ``WorkRequest`` -> 200 ``Work``: what this machine has to do, the oldest first."""
 
 WORK_REPORT = WORK + "/{id}/report"
 """POST ``WorkReport`` -> 204. 404: the item has ended, or the machine has no such item."""
 
 WORK_OUTPUT = WORK + "/{id}/output/{stream}"
-"""POST bytes with ``?offset=N`` -> 200 ``Stored``; ``stream`` is ``stdout`` or ``stderr``."""
+"""POST bytes with ``?offset=N`` -> 200 ``Stored``; ``stream`` is ``stdout`` or ``stderr``.
+
+Only of run commands, and before the item's end is reported: afterwards it is 404."""
 
 EXTENSION_PACKAGE = BASE + "/extensions/{publisher}/{type}/{version}"
 """GET -> 200 ``ExtensionPackage``: the newest whose version begins with the one to four numbers of
@@ -36,7 +38,7 @@ EXTENSION_CONTENT = EXTENSION_PACKAGE + "/content"
 whoever goes on with a download names the exact one. The strong ``ETag`` is the digest in quotes."""
 
 ASSIGNMENTS = BASE + "/guestConfiguration"
-"""GET -> 200 ``Assignments``."""
+"""GET ``?fingerprint=`` (as in ``WorkRequest``) -> 200 ``Assignments``."""
 
 ASSIGNMENT_REPORT = ASSIGNMENTS + "/{name}/reports/{id}"
 """PUT a report as ``guest_configuration/reports.py`` has it -> 204; ``{id}`` is a GUID of the agent's."""
@@ -48,11 +50,15 @@ OUTPUT_CHUNK = 256 * 1024
 """The most bytes of output in one request."""
 
 OUTPUT_LIMIT = 16 * 1024 * 1024
-"""The most bytes of one stream that are kept; what follows is counted and thrown away."""
+"""The most bytes of one stream that are kept; what follows is counted and thrown away.
+
+Once they are held any later offset is taken: an empty body at the end of what was printed tells
+how much that was, without sending it."""
 
 APPLY, REMOVE, CANCEL, UPGRADE = "apply", "remove", "cancel", "upgradeExtensions"
 """Kinds of items: make the machine have what the resource says; make it have nothing of it any
-more; end the run of a run command; upgrade extensions (``content.extensionTargets``)."""
+more; end the run of a run command (``content.run`` is the id of its item); upgrade extensions
+(``content.extensionTargets``)."""
 
 RUN_COMMAND = "microsoft.hybridcompute/machines/runcommands"
 EXTENSION = "microsoft.hybridcompute/machines/extensions"
@@ -71,6 +77,22 @@ def _objects(body: object, name: str) -> list[Any]:
     if not isinstance(value, list):
         raise MalformedMessage(f"'{name}' must be an array.")
     return value
+
+
+@dataclass(frozen=True)
+class WorkRequest(_Message):
+    """Ask for work.
+
+    A ``fingerprint`` (``agent_api.SessionRequest``) of another computer than the machine's gets 409
+    ``MachineCloned``; with an empty one nothing is compared.
+    """
+
+    fingerprint: str = ""
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Read the message."""
+        return cls(_word(body, "fingerprint", ""))
 
 
 @dataclass(frozen=True)
@@ -133,6 +155,10 @@ class WorkReport(_Message):
     ``ended``: there is nothing more to do. ``errorCode`` and ``errorMessage`` say that it failed,
     and why; only then the resource's ``provisioningState`` becomes Failed. A script that ran and
     failed is no failure of the item.
+
+    A run command with ``asyncExecution`` has succeeded for its caller with the first report whose
+    ``instanceView.executionState`` is neither Pending nor Unknown. Its item stays all the same, for
+    reports and output, until ``ended`` is reported.
     """
 
     properties: dict[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from landbridge_server.arm.sealing import Sealer
 from landbridge_server.arm.sign_in_notes import SignInNotes
 from landbridge_server.ca import ownership
 from landbridge_server.ca.authority import CertificateAuthority
+from landbridge_server.ca.code_signing import CodeSigner
 from landbridge_server.ca.keyring import open_secret
 from landbridge_server.ca.rotation import renews_before
 from landbridge_server.config import Config
@@ -27,14 +28,19 @@ from landbridge_server.edge.middleware import Edge
 from landbridge_server.edge.proxies import TrustedProxies
 from landbridge_server.edge.routes import router
 from landbridge_server.edge.tls import ServerTls
+from landbridge_server.fleet import extension_packages
 from landbridge_server.fleet.copies import Copies
 from landbridge_server.fleet.enrollment import Enrollments
+from landbridge_server.fleet.extension_http import ExtensionHttp
 from landbridge_server.fleet.http import FleetHttp
+from landbridge_server.fleet.machine_news import MachineNews
+from landbridge_server.fleet.machine_work import MachineWork
 from landbridge_server.fleet.node import Node
 from landbridge_server.fleet.presence import Presence, iso
 from landbridge_server.fleet.rejoining import Rejoining
 from landbridge_server.fleet.rendezvous import Rendezvous
 from landbridge_server.fleet.session_notes import SessionNotes
+from landbridge_server.fleet.work_http import WorkHttp
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.http import IdentityHttp
 from landbridge_server.identity.keys import SigningKeys
@@ -53,6 +59,7 @@ from landbridge_server.reconcile.flush_activity import FlushActivity
 from landbridge_server.reconcile.flush_presence import FlushPresence
 from landbridge_server.reconcile.follow_keys import FollowKeys
 from landbridge_server.reconcile.follow_rotation import FollowRotation
+from landbridge_server.reconcile.forget_packages import ForgetPackages
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
@@ -68,10 +75,13 @@ FLUSH_SECONDS = 0.5
 """Half of a second: other nodes learn of machines from what is flushed."""
 ACTIVITY_SECONDS = 1.0
 BEAT_SECONDS = 1.0
+NEWS_SECONDS = 1.0
+"""Within this time machines learn of what a process on the command line asks of them."""
 RECHECK_SECONDS = 1.0
 """Half of the time within which access must end once it was taken away."""
 DELETION_SECONDS = 30.0
 ROTATION_SECONDS = 2.0
+PACKAGES_SECONDS = 600.0
 RENEWAL_SECONDS = 10.0
 """A look at the times of two files; little more is done unless something changed."""
 
@@ -152,6 +162,9 @@ class ControlPlane:
         self.broker.on_listener_up = self.rendezvous.listener_up
         self.broker.on_listener_down = self.rendezvous.listener_down
         self.broker.offline_since = self.rendezvous.offline_since
+        self.machine_news = MachineNews(self.db, self.broker.tell)
+        signer, seal = CodeSigner(self.authority, self.clock), extension_packages.sealer(self._relay_key)
+        self.extensions = ExtensionHttp(self.db, signer, seal)
         self.node = self._open_node() if self.db.shared else None
 
     def _open_node(self) -> Node:
@@ -173,6 +186,7 @@ class ControlPlane:
 
     def _open_resources(self) -> None:
         deletions = Task("delete_groups", self._delete_groups, DELETION_SECONDS)
+        self._news_task = Task("machine_news", self.machine_news, NEWS_SECONDS)
         self.resources = ResourceManager(
             self.db,
             self.access,
@@ -188,6 +202,7 @@ class ControlPlane:
             requests_per_second=self.config.requests_per_second,
         )
         self.arm = self.resources.http
+        self.resources.engine.on_news = self._news_task.wake
         self.activity = self.resources.activity
         self.identity.service.on_sign_in = both(SignInNotes(self.activity), self.metrics.signed_in)
         self.graph.on_answered = ChangeNotes(self.activity)
@@ -208,10 +223,12 @@ class ControlPlane:
                     ACTIVITY_SECONDS,
                 ),
                 *(self._node_tasks(self.node) if self.node else ()),
+                self._news_task,
                 Task("recheck_sessions", self._recheck_sessions, RECHECK_SECONDS),
                 Task("follow_rotation", self.rotation, ROTATION_SECONDS),
                 Task("follow_keys", self.signing_keys, ROTATION_SECONDS),
                 Task("renew_certificate", self._renew_certificate, RENEWAL_SECONDS),
+                Task("forget_packages", ForgetPackages(self.db, self.clock), PACKAGES_SECONDS),
             ]
         )
         enrollments = Enrollments(
@@ -237,7 +254,16 @@ class ControlPlane:
             self.copies,
             self._trust,
         )
+        self.fleet.work_wanted = self.machine_news.waits_for
         self.broker.on_heartbeat = self._heartbeat
+        self.work = WorkHttp(
+            MachineWork(self.db, self.resources.registry, self.clock),
+            self.resources.configurations,
+            self.copies,
+            lambda: self._trust()[0],
+            self._news_task.wake,
+            self.machine_news.forget,
+        )
 
     def _trust(self) -> tuple[str, float]:
         """Return the roots that machines are to trust, and since when their certificates are current.
@@ -250,6 +276,7 @@ class ControlPlane:
     def _node_tasks(self, node: Node) -> list[Task]:
         news, mail = Task("news", node.news, BEAT_SECONDS), Task("mail", node.mail, BEAT_SECONDS)
         node.news_wanted, node.mail_wanted = news.wake, mail.wake
+        node.work_noted = self._news_task.wake
         return [Task("beat", node.beat, BEAT_SECONDS), news, mail]
 
     async def _delete_groups(self) -> None:
@@ -267,6 +294,7 @@ class ControlPlane:
         self.presence.rename(old_key, new_key)
         self.rendezvous.moved(path, new_key)
         self.fleet.forget(old_key)
+        self.machine_news.rename(old_key, new_key)
 
     def _machine_removed(self, machine_key: str, principal_id: str) -> None:
         self._forget_machine(machine_key)
@@ -282,6 +310,7 @@ class ControlPlane:
         """Drop all that is remembered of a machine, whichever node removed it."""
         self.presence.forget(machine_key)
         self.fleet.forget(machine_key)
+        self.machine_news.forget(machine_key)
 
     def _heartbeat(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         machine_key = self.rendezvous.machine_key(path)

@@ -11,7 +11,7 @@ A write, step by step. Whether the caller may was decided before, without lookin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from landbridge_server.arm import documents, etags, locks, names, operations, refusals
 from landbridge_server.arm.call import Answer, Call
@@ -85,6 +85,9 @@ def check_locks(connection: Connection, reference: Reference, verb: str) -> None
         locks.check_write(connection, reference.id.text)
 
 
+W = TypeVar("W", bound="_Written | None")
+
+
 class Engine:
     """Runs the life of the resources of one registry."""
 
@@ -102,6 +105,8 @@ class Engine:
         self.locations = locations
         self.clock = clock
         self.base = base
+        self.on_news: Callable[[], None] = lambda: None
+        """Called after the commit of what machines are to learn of at once."""
 
     async def put(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
         """Create or replace a resource."""
@@ -119,7 +124,7 @@ class Engine:
             etags.check(call.headers, reference.id, old)
             return self._write(connection, kind, reference, _Given(call, body, old))
 
-        return self._show(call, kind, await self.db.write(work))
+        return self._show(call, kind, self._told(kind, await self.db.write(work)))
 
     async def patch(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
         """Change a resource by JSON merge-patch; given tags replace all tags."""
@@ -135,7 +140,7 @@ class Engine:
             write = Write(place.id, body, documents.decode(old), call.caller, self.clock(), partial=True)
             return self._write(connection, kind, place, _Given(call, kind.patch(write), old))
 
-        return self._show(call, kind, await self.db.write(work))
+        return self._show(call, kind, self._told(kind, await self.db.write(work)))
 
     async def delete(self, call: Call, kind: ResourceType, reference: Reference) -> Answer:
         """Remove a resource and everything below it: 200, or 204 when it was not there.
@@ -161,11 +166,17 @@ class Engine:
                 remove(connection, self.registry, old.key, effects)
             return _Written(200, old, operation)
 
-        gone = await self.db.write(work)
+        gone = self._told(kind, await self.db.write(work))
         effects.run()
         if gone is None:
             return Answer(204)
         return self._accepted(call, kind, gone, gone.operation) if gone.operation else Answer(gone.status)
+
+    def _told(self, kind: ResourceType, written: W) -> W:
+        """Pass on what was committed, once the machine that it concerns is told."""
+        if kind.concerns_machine and written is not None:
+            self.on_news()
+        return written
 
     async def remove(self, key: str) -> None:
         """Remove the resource with this lower-case id, if it is there. Asks nobody."""

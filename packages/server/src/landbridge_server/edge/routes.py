@@ -22,18 +22,21 @@ from landbridge_server.config import Endpoints
 from landbridge_server.edge import answers
 from landbridge_server.edge.gate import Gate
 from landbridge_server.edge.route import Access, Bearer, Endpoint, Handler, Public, Table
+from landbridge_server.fleet.extension_http import ExtensionHttp
 from landbridge_server.fleet.http import FleetHttp
+from landbridge_server.fleet.work_http import WorkHttp
 from landbridge_server.identity.authentication import Authenticator
 from landbridge_server.identity.http import IdentityHttp
 from landbridge_server.microsoft_graph.http import VERSION, GraphHttp
 from landbridge_server.portal.http import PortalHttp
 from landbridge_server.portal.installing import SCRIPT
 from landbridge_server.portal.trust_scripts import SCRIPTS
-from landbridge_wire import agent_api
+from landbridge_wire import agent_api, work_api
 
 REST = "/{rest:path}"
 SMALL = 64 * 1024
 FACTS = 256 * 1024
+REPORT = 1024 * 1024
 
 
 class Parts(Protocol):
@@ -44,6 +47,8 @@ class Parts(Protocol):
     identity: IdentityHttp
     graph: GraphHttp
     fleet: FleetHttp
+    extensions: ExtensionHttp
+    work: WorkHttp
     portal: PortalHttp
     endpoints: Endpoints
     authenticator: Authenticator
@@ -82,6 +87,15 @@ def table(parts: Parts) -> Table:
         agent_api.HEARTBEAT: {"POST": Endpoint(parts.fleet.heartbeat, machine, SMALL)},
         agent_api.INSTANCE: {"GET": Endpoint(parts.fleet.instance, machine, SMALL)},
         agent_api.FACTS: {"PUT": Endpoint(parts.fleet.facts, machine, FACTS)},
+        work_api.EXTENSION_PACKAGE: {"GET": Endpoint(parts.extensions.package, machine, SMALL)},
+        work_api.EXTENSION_CONTENT: {"GET": Endpoint(parts.extensions.content, machine, SMALL)},
+        work_api.WORK: {"POST": Endpoint(parts.work.fetch, machine, SMALL, no_store=True)},
+        work_api.WORK_REPORT: {"POST": Endpoint(parts.work.report, machine, FACTS)},
+        work_api.WORK_OUTPUT: {"POST": Endpoint(parts.work.output, machine, work_api.OUTPUT_CHUNK)},
+        _lower(work_api.ASSIGNMENTS): {
+            "GET": Endpoint(parts.work.assignments, machine, SMALL, no_store=True)
+        },
+        _lower(work_api.ASSIGNMENT_REPORT): {"PUT": Endpoint(parts.work.assignment_report, machine, REPORT)},
         # Pages
         "/": {"GET": Endpoint(parts.portal.start, Public("the next steps, without any secret"))},
         "/ca.pem": {"GET": Endpoint(parts.portal.root_certificate, Public("a root certificate is public"))},
@@ -124,6 +138,11 @@ def table(parts: Parts) -> Table:
     }
     _add_sign_in(rows, parts.identity)
     return rows
+
+
+def _lower(pattern: str) -> str:
+    """Return a path as rows spell it; the names in braces are in lower case anyway."""
+    return pattern.lower()
 
 
 def _noted(handler: Handler, access: Access, name: str) -> Endpoint:

@@ -52,12 +52,8 @@ class Copies:
         Raises:
             ArmError: MachineCloned.
         """
-        row = self.db.read(lambda connection: machines.get(connection, machine_key))
+        row = self.check_computer(machine_key, request.fingerprint)
         known = row.fingerprint if row else None
-        if known and request.fingerprint and known != request.fingerprint:
-            raise self._refusal(
-                machine_key, "This computer is not the one that the machine was connected on."
-            )
         before = self._instances.get(path, request.instance)
         if request.instance and before != request.instance and await self._answers(path):
             raise self._refusal(machine_key, "Another agent is connected with this machine's identity.")
@@ -67,6 +63,19 @@ class Copies:
             await self.db.write(
                 lambda connection: machines.set_fingerprint(connection, machine_key, request.fingerprint)
             )
+
+    def check_computer(self, machine_key: str, fingerprint: str) -> machines.Machine | None:
+        """Return the row of a machine that is on the computer with this fingerprint; empty: on any.
+
+        Raises:
+            ArmError: MachineCloned; it is on another one.
+        """
+        row = self.db.read(lambda connection: machines.get(connection, machine_key))
+        if row is not None and row.fingerprint and fingerprint and row.fingerprint != fingerprint:
+            raise self._refusal(
+                machine_key, "This computer is not the one that the machine was connected on."
+            )
+        return row
 
     async def _answers(self, path: str) -> bool:
         """Ask once, however many processes come meanwhile: a machine must not have us ask without end."""

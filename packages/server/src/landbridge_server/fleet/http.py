@@ -92,6 +92,8 @@ class FleetHttp:
         self.endpoints = endpoints
         self.clock = clock
         self.trust = trust
+        self.work_wanted: Callable[[str], bool] = lambda machine_key: False
+        """Says whether a machine has something to fetch; may be replaced until the first heartbeat."""
         self._facts: dict[str, str] = {}
 
     async def enroll(self, request: Request) -> Response:
@@ -176,9 +178,12 @@ class FleetHttp:
         return JSONResponse(self.beat(caller.resource_key, message).to_json())
 
     def beat(self, machine_key: str, message: agent_api.Heartbeat) -> agent_api.HeartbeatReply:
-        """Note a heartbeat, whichever way it came, and say whether the facts are wanted."""
+        """Note a heartbeat, whichever way it came, and say what is wanted: the facts, or that it fetches."""
         self.presence.heartbeat(machine_key, message.agentVersion, self.clock())
-        return agent_api.HeartbeatReply(factsWanted=not self._known(machine_key, message.factsDigest))
+        return agent_api.HeartbeatReply(
+            factsWanted=not self._known(machine_key, message.factsDigest),
+            workWanted=self.work_wanted(machine_key),
+        )
 
     def _known(self, machine_key: str, digest: str) -> bool:
         """Say whether we hold these facts. Only a yes is remembered, and for one digest a machine."""

@@ -38,7 +38,8 @@ KEPT = 10_000
 class Node:
     """Implements the relay's ``Neighbours``. Belongs to the event loop.
 
-    ``news_wanted`` and ``mail_wanted`` are called when ``news`` and ``mail`` have work to do.
+    ``news_wanted`` and ``mail_wanted`` are called when ``news`` and ``mail`` have work to do,
+    ``work_noted`` when machines may have some.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Node:
         self.node_id = presence.node
         self.news_wanted: Callable[[], None] = lambda: None
         self.mail_wanted: Callable[[], None] = lambda: None
+        self.work_noted: Callable[[], None] = lambda: None
         self._base = base
         self._version = 0
         self._reread = True
@@ -135,6 +137,8 @@ class Node:
         kind = notice.get("kind")
         if kind == "mail" and notice.get("to") == self.node_id:
             self.mail_wanted()
+        elif kind == "work":
+            self.work_noted()
         elif kind == "removed":
             self._removed(str(notice.get("machine", "")), str(notice.get("principal", "")))
         elif kind == "rekeyed":

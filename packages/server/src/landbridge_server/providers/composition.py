@@ -32,6 +32,7 @@ from landbridge_server.providers.access_explained import AccessExplained
 from landbridge_server.providers.access_reading import ClassicAdministrators, DenyAssignments, Permissions
 from landbridge_server.providers.authorization import RoleAssignments
 from landbridge_server.providers.guest_configuration.assignments import Assignments
+from landbridge_server.providers.guest_configuration.of_machines import Configurations
 from landbridge_server.providers.guest_configuration.reports import Reports
 from landbridge_server.providers.hybrid_compute import catalogue
 from landbridge_server.providers.hybrid_compute.catalogue import Catalogue
@@ -103,6 +104,8 @@ class ResourceManager:
         ``requests_per_second`` is what one caller may read, 0: as many as it likes.
         """
         group = ResourceGroup()
+        assignments = Assignments(sealer)
+        self.configurations = Configurations(assignments)
         base = addresses.resource_manager
         named = ("subscriptions", "tenants", "locations", "resources", "providers", "operationresults")
         hybrid_compute_named = (catalogue.TYPE, "locations/operationstatus", "locations/operationresults")
@@ -162,7 +165,7 @@ class ResourceManager:
                     free=True,
                     actions=features.ACTIONS,
                 ),
-                Provider("Microsoft.GuestConfiguration", (Assignments(sealer), Reports())),
+                Provider("Microsoft.GuestConfiguration", (assignments, Reports())),
                 Provider(
                     activity_log.NAMESPACE,
                     tuple(
@@ -187,7 +190,7 @@ class ResourceManager:
             **TagNames(db, access).routes(),
             **Moves(self.engine, access, results, on_moved).routes(),
             **results.routes(),
-            **Catalogue(access, locations).routes(),
+            **Catalogue(access, locations, db).routes(),
             **ActivityLog(db, access, base).routes(),
             **provider_operations.ProviderOperations(lambda: self.registry).routes(),
             **ResourceNames(db, self.registry, access, locations).routes(),

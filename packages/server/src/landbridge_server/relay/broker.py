@@ -88,6 +88,14 @@ class Broker:
         asked = [listener.answers(seconds) for listener in self._listeners.get(path, ())]
         return any(await asyncio.gather(*asked))
 
+    def tell(self, path: str, reply: dict[str, Any]) -> bool:
+        """Send a heartbeat's reply that nobody asked for; False if no control channel of ``path`` takes it.
+
+        To all of them: an older one may be the dead end of a connection that was cut, or the living one.
+        """
+        text = wire.heartbeat_reply_message(reply)
+        return any([listener.send(text) for listener in self._listeners.get(path, ())])
+
     def sessions(self, path: str) -> int:
         """Return how many senders are joined with the machine at ``path``."""
         return len(self._sessions.get(path, ()))
