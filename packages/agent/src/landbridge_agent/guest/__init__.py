@@ -1,0 +1,1 @@
+"""Guest configuration: what the cloud wants of this machine's settings, audited and applied here."""
