@@ -159,6 +159,9 @@ RESOURCE_ADMINISTRATOR = Role(
         "Microsoft.HybridCompute/machines/runCommands/read",
         "Microsoft.HybridCompute/machines/runCommands/write",
         "Microsoft.HybridCompute/machines/runCommands/delete",
+        # Not Azure's, whose run commands have no actions: whoever may run something may see and end it.
+        "Microsoft.HybridCompute/machines/runCommands/readOutput/action",
+        "Microsoft.HybridCompute/machines/runCommands/cancel/action",
     ),
 )
 LOCAL_USER_LOGIN = Role(

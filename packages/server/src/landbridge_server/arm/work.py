@@ -168,6 +168,16 @@ def ask_removal(connection: Connection, stored: Stored, caller: Caller, now: flo
     return asked._replace(status=stored_operations.SUCCEEDED, ended_at=now)
 
 
+def ask_to_cancel(connection: Connection, stored: Stored, run: Item, caller: Caller, now: float) -> Operation:
+    """Ask the machine to end a run that it has begun; asked again meanwhile, the same operation."""
+    for one in work.of_target(connection, stored.key):
+        if one.kind == CANCEL and msgspec.json.decode(one.content).get("run") == run.work_id:
+            under_way = stored_operations.get(connection, one.work_id)
+            if under_way is not None:
+                return under_way
+    return ask(connection, CANCEL, stored.resource_id, caller, now, {"run": run.work_id})
+
+
 def rewrite(connection: Connection, stored: Stored, document: Document, now: float) -> Stored:
     """Write what became of a resource; who wrote it last stays the same."""
     row = stored._replace(document=msgspec.json.encode(document).decode(), etag=etags.new(), changed_at=now)

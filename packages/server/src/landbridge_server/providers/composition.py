@@ -40,6 +40,7 @@ from landbridge_server.providers.hybrid_compute.extensions import Extensions
 from landbridge_server.providers.hybrid_compute.machine_actions import MachineActions
 from landbridge_server.providers.hybrid_compute.machines import Machines, Presence, Removed
 from landbridge_server.providers.hybrid_compute.network_profile import NetworkProfile
+from landbridge_server.providers.hybrid_compute.run_actions import RunActions
 from landbridge_server.providers.hybrid_compute.run_commands import RunCommands
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity.endpoints import (
@@ -142,7 +143,7 @@ class ResourceManager:
                     (
                         Machines(presence, on_removed, MachineActions(lambda: self.engine).by_name(), clock),
                         Extensions(sealer, clock),
-                        RunCommands(sealer, clock),
+                        RunCommands(sealer, clock, RunActions(lambda: self.engine).by_name()),
                         NetworkProfile(lambda: self.engine),
                         *(_Named(one, "Microsoft.HybridCompute", VERSIONS) for one in hybrid_compute_named),
                     ),

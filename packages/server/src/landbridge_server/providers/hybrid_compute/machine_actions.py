@@ -60,5 +60,6 @@ class MachineActions:
             return asked, stored.location
 
         asked, location = await engine.db.write(ask)
+        engine.on_news()
         place = operations.Place(reference.type.namespace, location)
         return operations.accepted(engine.base, asked, call.api_version, place)

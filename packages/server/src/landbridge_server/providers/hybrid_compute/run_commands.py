@@ -8,10 +8,12 @@ protected parameters are for the machine alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from landbridge_server.arm import refusals
+from landbridge_server.arm.resource_type import Action
+from landbridge_server.arm.sealing import Sealer
 from landbridge_server.arm.shape import Choice, Moment, Text, Whole
 from landbridge_server.providers.hybrid_compute.extensions import STATUS
 from landbridge_server.providers.hybrid_compute.on_machine import OnMachine
@@ -73,6 +75,16 @@ class RunCommands(OnMachine):
     secret = SECRET
     observed = OBSERVED
     runs = True
+
+    def __init__(self, sealer: Sealer, clock: Callable[[], float], actions: Mapping[str, Action]) -> None:
+        """Take who seals, the clock, and the actions by name."""
+        super().__init__(sealer, clock)
+        self._actions = actions
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """``readOutput`` and ``cancel``."""
+        return self._actions
 
     def check(self, kept: dict[str, Any], secrets: dict[str, Any]) -> None:
         """Refuse what names no script, or several, or parameters that cannot be passed on."""
