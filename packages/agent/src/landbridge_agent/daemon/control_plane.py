@@ -6,7 +6,7 @@ The token lives in memory only; it is fetched anew before it ends, and at once a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from landbridge_agent.daemon.child import ChildFailed, run
@@ -115,18 +115,32 @@ class ControlPlane:
             raise Refused(answer.status, f"The certificate's answer cannot be read: {error}") from error
 
     async def call(
-        self, method: str, path: str, body: object = None, content: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content: bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> Response:
         """Make a call of the agent API that has no method here; ``content`` goes as it is, instead of JSON.
 
         Raises:
             Refused, Unreachable: as every call here.
         """
-        return await self._call(method, path, body, content)
+        return await self._call(method, path, body, content, headers)
 
-    async def _call(self, method: str, path: str, body: object, content: bytes | None = None) -> Response:
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        content: bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Response:
         url = self._config.endpoint + path
         more: dict[str, Any] = {"body": body} if content is None else {"content": content}
+        if headers:
+            more["headers"] = headers
         answer = await self._client.request(method, url, token=await self._fresh_token(), **more)
         if answer.status == 401:
             self._token = ""

@@ -1,0 +1,1 @@
+"""Extensions: packages of software whose handlers the agent installs, enables, updates and removes."""
