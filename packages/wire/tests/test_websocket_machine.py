@@ -153,13 +153,17 @@ class ReadingUnmasked(Reading):
 
 @pytest.mark.parametrize("machine", [Reading, ReadingUnmasked])
 @pytest.mark.parametrize(
-    ("examples", "steps"),
-    [(60, 30), pytest.param(20_000, 60, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+    ("rounds", "examples", "steps"),
+    [(1, 60, 30), pytest.param(40, 500, 60, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
 )
-def test_any_split_of_any_bytes_tells_the_same(machine: type[Reading], examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
-    )
+def test_any_split_of_any_bytes_tells_the_same(
+    machine: type[Reading], rounds: int, examples: int, steps: int
+) -> None:
+    # Hypothesis remembers every choice of a run, some 0.3 MiB an example: many short runs, not one long.
+    for _ in range(rounds):
+        run_state_machine_as_test(
+            machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
+        )
 
 
 class Joining(RuleBasedStateMachine):
@@ -204,13 +208,15 @@ class Joining(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"),
-    [(60, 30), pytest.param(20_000, 100, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+    ("rounds", "examples", "steps"),
+    [(1, 60, 30), pytest.param(40, 500, 100, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
 )
-def test_messages_are_joined_and_bounded(examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        Joining, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
-    )
+def test_messages_are_joined_and_bounded(rounds: int, examples: int, steps: int) -> None:
+    # Hypothesis remembers every choice of a run, some 0.3 MiB an example: many short runs, not one long.
+    for _ in range(rounds):
+        run_state_machine_as_test(
+            Joining, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
+        )
 
 
 @given(st.binary(max_size=200))

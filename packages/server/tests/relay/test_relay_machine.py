@@ -433,16 +433,20 @@ class Life(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"),
-    [(120, 40), pytest.param(3000, 100, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+    ("rounds", "examples", "steps"),
+    [(1, 120, 40), pytest.param(6, 500, 100, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
 )
-def test_whatever_happens_in_whatever_order_the_relay_keeps_its_promises(examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        Life,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+def test_whatever_happens_in_whatever_order_the_relay_keeps_its_promises(
+    rounds: int, examples: int, steps: int
+) -> None:
+    # Hypothesis remembers every choice of a run, some 0.3 MiB an example: many short runs, not one long.
+    for _ in range(rounds):
+        run_state_machine_as_test(
+            Life,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
