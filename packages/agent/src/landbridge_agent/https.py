@@ -122,8 +122,8 @@ class Client:
     ) -> Response:
         """Send one request and return its answer, whatever its status.
 
-        ``body`` goes as JSON, ``form`` as a form, ``content`` as it is; ``token`` as the bearer. Redirects are
-        not followed: a token goes where it was meant to go.
+        ``body`` goes as JSON, ``form`` as a form, ``content`` as it is; ``token`` as the bearer.
+        Redirects are not followed: a token goes where it was meant to go.
 
         Raises:
             Unreachable: no connection, no answer in time, or none that can be read.

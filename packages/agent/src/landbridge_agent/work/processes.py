@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import selectors
 import signal
@@ -49,6 +48,8 @@ class Ended(NamedTuple):
     canceled: bool = False
     stdout_tail: str = ""
     stderr_tail: str = ""
+    stdout_total: int = 0
+    stderr_total: int = 0
     dropped: int = 0
 
     @property
@@ -99,6 +100,8 @@ def start_worker(module: str, folder: Path, work_id: str, environment: Mapping[s
 
 def become_subreaper() -> None:
     """Have processes that lose their parent become ours, so that they can be found and ended."""
+    import ctypes  # a mebibyte that only workers need
+
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -117,6 +120,8 @@ def confine(name: str, limits: Limits) -> None:
 
 def _child(limits: Limits, group: Path | None, who: Account | None, parent: int) -> Callable[[], None]:
     """Return what the child does before it becomes the program. Everything is imported by now."""
+    import ctypes
+
     library = ctypes.CDLL(None)
 
     def prepare() -> None:
@@ -222,7 +227,7 @@ class _Running:
         out, err = self._captured.stdout, self._captured.stderr
         return Ended(
             code if code >= 0 else None, -code if code < 0 else None, timed_out, canceled,
-            out.tail, err.tail, out.dropped + err.dropped,
+            out.tail, err.tail, out.total, err.total, out.dropped + err.dropped,
         )  # fmt: skip
 
     @property

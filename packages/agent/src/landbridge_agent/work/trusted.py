@@ -1,0 +1,101 @@
+"""Whom root believes: the cloud that the installation names, and no file that the daemon's user may change.
+
+``himdsd`` is not root and owns the agent's state folder. Who takes it over has the machine's
+identity, but must not have root run anything. So ``extd`` takes orders only from the cloud that
+``/etc/opt/azcmagent/cloud.json`` names, over TLS that it verifies with that file's CA and with the
+roots that this very cloud has named since. An agent in a folder of its own has no other's rights.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+from pathlib import Path
+
+from landbridge_agent.dial import trust, trust_text
+from landbridge_agent.machine import AgentConfig, CloudFile, Machine, StateError
+from landbridge_agent.paths import Paths
+from landbridge_agent.roots import certificates
+from landbridge_agent.work import entry
+
+LEARNT = "roots.pem"
+
+
+def cloud_of(machine: Machine, config: AgentConfig) -> CloudFile:
+    """Return the cloud whose orders are carried out, and its CA file.
+
+    Raises:
+        StateError: the machine is connected elsewhere than root has said, or anybody could have said it.
+    """
+    paths = machine.paths
+    if paths.relocated or os.geteuid():
+        return CloudFile(config.endpoint.rstrip("/"), config.caFile)
+    _check_owner(paths.cloud)
+    found = machine.cloud_file()
+    if found is None:
+        raise StateError(
+            f"{paths.cloud} does not exist, so root does not know whose orders to carry out: extensions, run "
+            'commands and guest configuration wait. Write {"endpoint": URL, "caFile": FILE} there.'
+        )
+    if found.endpoint.rstrip("/") != config.endpoint.rstrip("/"):
+        raise StateError(
+            f"The machine is connected to {config.endpoint}, but {paths.cloud} names {found.endpoint}: "
+            "nothing is carried out for a cloud that root has not named."
+        )
+    if found.ca_file:
+        _check_owner(Path(found.ca_file))
+    return found._replace(endpoint=found.endpoint.rstrip("/"))
+
+
+def _check_owner(path: Path) -> None:
+    try:
+        known = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StateError(f"{path} cannot be read: {error.strerror}.") from error
+    if known.st_uid or known.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StateError(f"{path} can be changed by others than root: chown root {path}; chmod go-w {path}")
+
+
+def context_of(paths: Paths, cloud: CloudFile) -> ssl.SSLContext:
+    """Return a context that trusts the cloud's CA file and the roots that the cloud has named since.
+
+    Raises:
+        Untrusted: the CA file cannot be used.
+    """
+    learnt = _learnt(paths) if cloud.ca_file else ""
+    if not learnt:
+        return trust(cloud.ca_file)
+    try:
+        held = Path(cloud.ca_file).read_text("ascii", "replace")
+    except OSError:
+        return trust(cloud.ca_file)
+    return trust_text("".join([*certificates(held), learnt]))
+
+
+def _learnt(paths: Paths) -> str:
+    return (entry.read(paths.work / LEARNT) or b"").decode("ascii", "replace")
+
+
+def learn(paths: Paths, cloud: CloudFile, told: str) -> bool:
+    """Note the roots that the cloud names (PEM); say whether they are others than before.
+
+    What the CA file holds stays trusted, so nothing that is named can lock the machine out.
+
+    Raises:
+        Untrusted: what it names are no certificates.
+        OSError: they cannot be written.
+    """
+    named = "".join(certificates(told))
+    if not named or not cloud.ca_file or named == _learnt(paths):
+        return False
+    trust_text(named)
+    entry.write(paths.work / LEARNT, named.encode("ascii"))
+    return True
+
+
+def forget(paths: Paths) -> None:
+    """Forget the roots that a cloud named: the machine is another one's now."""
+    (paths.work / LEARNT).unlink(missing_ok=True)
