@@ -29,14 +29,13 @@ def entry(name, mode=stat.S_IFREG | 0o755):
     return info
 
 
-def package(*more, manifest=MANIFEST, program=True):
+def package(*more, manifest=MANIFEST):
     """Return a zip with a manifest, a program, and ``more`` pairs of entry and content."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
         if manifest is not None:
             made.writestr(entry("HandlerManifest.json", stat.S_IFREG | 0o644), manifest)
-        if program:
-            made.writestr(entry("bin/h"), "#!/bin/sh\nexit 0\n")
+        made.writestr(entry("bin/h"), "#!/bin/sh\nexit 0\n")
         for info, content in more:
             made.writestr(info, content)
     return file
@@ -135,8 +134,9 @@ def test_a_folder_that_was_zipped_as_a_whole_is_told_apart():
     assert "'mine/HandlerManifest.json': zip what is in that folder" in text
 
 
-def test_a_program_must_be_executable():
-    assert "chmod +x" in refusal(package((entry("bin/h", stat.S_IFREG | 0o644), "x"), program=False))
+@pytest.mark.parametrize("program", ["python3 h.py", "/bin/sh h", "./bin/h enable"])
+def test_a_command_may_begin_with_a_program_of_the_machine_or_of_the_package(program):
+    check(package(manifest=json.dumps([{"handlerManifest": COMMANDS | {"enableCommand": program}}])))
 
 
 def test_what_is_no_zip_is_refused():

@@ -119,6 +119,8 @@ def publish(
     package_id, key = str(uuid.uuid4()), _key(publisher, kind, version)
     with db.writing() as connection:
         _refuse_if_there(connection, key, names)
+        for other in extensions.named(connection, f"{publisher}/{kind}".lower())[:1]:
+            publisher, kind = other.publisher, other.type  # as the other versions are written
         extensions.begin(connection, package_id, publisher, kind, version, clock())
     try:
         digest, size = _take(db, file, package_id, clock, said)
