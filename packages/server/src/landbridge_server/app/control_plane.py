@@ -262,7 +262,6 @@ class ControlPlane:
             self.copies,
             lambda: self._trust()[0],
             self._news_task.wake,
-            self.machine_news.forget,
         )
 
     def _trust(self) -> tuple[str, float]:

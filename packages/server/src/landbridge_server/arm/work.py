@@ -204,10 +204,10 @@ def abandon(connection: Connection, key: str, now: float) -> None:
     give_up(connection, [one for one in items if one.kind != REMOVE], gone, now)
 
 
-def waiting(connection: Connection, machine_key: str, limit: int = AT_ONCE) -> list[Item]:
-    """Return what a machine has to do, the oldest first: ``limit``, and all that overtakes."""
-    items = work.of_machine(connection, machine_key, limit)
-    if len(items) == limit:
+def waiting(connection: Connection, machine_key: str) -> list[Item]:
+    """Return what a machine has to do, the oldest first: ``AT_ONCE``, and all that overtakes."""
+    items = work.of_machine(connection, machine_key, AT_ONCE)
+    if len(items) == AT_ONCE:
         items += work.later(connection, machine_key, items[-1].sequence, OVERTAKING)
     return items
 
@@ -219,10 +219,10 @@ def take(connection: Connection, machine_key: str, items: list[Item], is_all: bo
         machine_news.clear(connection, machine_key, machine_news.WORK)
 
 
-def fetch(connection: Connection, machine_key: str, now: float, limit: int = AT_ONCE) -> list[Item]:
+def fetch(connection: Connection, machine_key: str, now: float) -> list[Item]:
     """Return what a machine has to do, the oldest first; asked again, the same until it has reported."""
-    items = waiting(connection, machine_key, limit)
-    take(connection, machine_key, items, len(items) < limit, now)
+    items = waiting(connection, machine_key)
+    take(connection, machine_key, items, len(items) < AT_ONCE, now)
     return items
 
 

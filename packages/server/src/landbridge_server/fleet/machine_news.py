@@ -53,7 +53,7 @@ class MachineNews:
         return False
 
     def forget(self, machine_key: str) -> None:
-        """Drop a machine that was removed, or has fetched all."""
+        """Drop a machine that was removed."""
         self._waiting.discard(machine_key)
 
     def rename(self, machine_key: str, new_key: str) -> None:

@@ -71,12 +71,11 @@ class WorkHttp:
         copies: Copies,
         roots: Callable[[], str],
         news: Callable[[], None],
-        fetched: Callable[[str], None],
     ) -> None:
         """Take the parts.
 
         ``roots`` says which roots machines are to trust (PEM), ``news`` has machines told that there
-        is something new, ``fetched`` hears which machine has fetched all.
+        is something new.
         """
         self.work = machine_work
         self.db = machine_work.db
@@ -85,15 +84,13 @@ class WorkHttp:
         self.copies = copies
         self.roots = roots
         self.news = news
-        self.fetched = fetched
 
     async def fetch(self, request: Request) -> Response:
         """Answer 200 with everything that the machine has to do."""
         caller = _machine(request)
-        message = _read(WorkRequest.from_json, await request.body())
+        message = _read(WorkRequest.from_json, await request.body() or b"{}")
         self.copies.check_computer(caller.resource_key, message.fingerprint)
         items = await self.work.fetch(caller.resource_key)
-        self.fetched(caller.resource_key)
         return JSONResponse(Work(items, self.roots()).to_json())
 
     async def report(self, request: Request) -> Response:
@@ -189,7 +186,7 @@ def _machine(request: Request) -> Caller:
 
 def _read(read: Callable[[object], M], body: bytes) -> M:
     try:
-        return read(decode_object(body or b"{}"))
+        return read(decode_object(body))
     except MalformedMessage as error:
         raise ArmError("InvalidRequestContent", f"The request content was invalid: {error}") from error
 

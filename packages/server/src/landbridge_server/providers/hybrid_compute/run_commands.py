@@ -54,7 +54,7 @@ OBSERVED: dict[str, Any] = {
             ("Unknown", PENDING, "Running", "Failed", "Succeeded", "TimedOut", "Canceled")
         ),
         "executionMessage": str,
-        "exitCode": int,
+        "exitCode": Whole(-(2**31), 2**31 - 1),
         "output": str,
         "error": str,
         "startTime": Moment,
