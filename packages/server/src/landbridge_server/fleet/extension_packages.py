@@ -159,10 +159,10 @@ def _check_names(publisher: str, kind: str, version: str) -> None:
         if not NAME.fullmatch(text):
             raise Refused(
                 f"The {what} must have 1 to 128 letters, digits, '-', '_' or '.', and begin with one of the "
-                f"first three or '_'; '{text[:100]}' does not."
+                f"first three or '_'; {text[:100]!r} does not."
             )
     if not VERSION.fullmatch(version):
-        raise Refused(f"A version has three or four numbers, such as 1.0.3; '{version[:100]}' does not.")
+        raise Refused(f"A version has three or four numbers, such as 1.0.3; {version[:100]!r} does not.")
 
 
 def _refuse_if_there(connection: Connection, key: str, names: tuple[str, str, str]) -> None:
@@ -188,10 +188,9 @@ def remove(
         Refused: there is none of that version.
     """
     publisher, kind, version = names
+    _check_names(publisher, kind, version)
     with db.writing() as connection:
-        found = None
-        if WANTED.fullmatch(version) and len(version.split(".")) > 2:
-            found = extensions.with_key(connection, _key(publisher, kind, version))
+        found = extensions.with_key(connection, _key(publisher, kind, version))
         if found is None:
             raise Refused(
                 f"{publisher}/{kind} {version} is not published. 'landbridge extension list' shows what is."
