@@ -83,8 +83,19 @@ class Agent:
 
     @asynccontextmanager
     async def himdsd(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        async with self.service("daemon.main") as process:
+            yield process
+
+    @asynccontextmanager
+    async def extd(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        async with self.service("work.main") as process:
+            yield process
+
+    @asynccontextmanager
+    async def service(self, module: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A service of the agent; it is killed at the end."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-m", "landbridge_agent.daemon.main", "-v", env=self.environment
+            sys.executable, "-I", "-m", f"landbridge_agent.{module}", "-v", env=self.environment
         )
         try:
             yield process
