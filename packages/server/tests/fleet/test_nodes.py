@@ -322,6 +322,17 @@ async def test_a_caller_waits_when_the_machine_is_no_longer_where_it_was(pair):
     await caller
 
 
+async def test_work_that_one_node_has_taken_reaches_a_machine_at_the_other(pair):
+    control = await pair.one.relay.listen(pair.path)
+    command = f"{pair.machine_id}/runCommands/hello"
+    body = {"location": "local", "properties": {"source": {"script": "date"}}}
+    made = await pair.two.cloud.arm("PUT", command, body, version="2024-07-10")
+    assert made.status_code == 201
+    async with asyncio.timeout(SOON):
+        _, text = await control.message()
+    assert json.loads(text)["heartbeatReply"]["workWanted"] is True
+
+
 async def held_by(pair, node_id):
     """Have the table say that a node holds the machine, and wait until the second node knows."""
     now = time.time()
