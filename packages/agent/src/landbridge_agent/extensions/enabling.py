@@ -74,7 +74,7 @@ def enable(
     named = stem(record.name, record.sequence, several)
     folder.prepare()
     folder.drop_settings(record.name if several else "")
-    folder.give(named, settings.public, settings.protected, context.certificate())
+    folder.give(named, settings.public, settings.protected, context.certificate)
     return enable_again(context, record, folder)
 
 

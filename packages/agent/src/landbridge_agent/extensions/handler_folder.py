@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from landbridge_agent.extensions import cms, files
@@ -98,18 +98,19 @@ class HandlerFolder:
         stem: str,
         public: Mapping[str, Any],
         protected: Mapping[str, Any],
-        certificate: MachineCertificate,
+        certificate: Callable[[], MachineCertificate],
     ) -> None:
-        """Write the settings under ``stem`` (see ``stem``).
+        """Write the settings under ``stem`` (see ``stem``); the certificate is asked for where there are secrets.
 
         Raises:
             OSError: they cannot be written.
         """
         settings: dict[str, Any] = {"publicSettings": dict(public)}
         if protected:
-            sealed = cms.seal(json.dumps(protected).encode(), certificate.certificate)
+            own = certificate()
+            sealed = cms.seal(json.dumps(protected).encode(), own.certificate)
             settings["protectedSettings"] = base64.b64encode(sealed).decode()
-            settings["protectedSettingsCertThumbprint"] = certificate.thumbprint
+            settings["protectedSettingsCertThumbprint"] = own.thumbprint
         value = {"runtimeSettings": [{"handlerSettings": settings}]}
         files.write_json(self.path / f"config/{stem}.settings", value)
 
