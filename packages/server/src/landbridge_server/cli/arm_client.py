@@ -1,7 +1,7 @@
 """A small ARM client for the command line: urllib with our root certificate only.
 
-Credentials come from ``DIR/admin.json``, else from the signed-in ``az``. The access token
-lives in this process only.
+Credentials come from ``DIR/admin.json``, else from the environment, else from the signed-in
+``az``. The access token lives in this process only.
 """
 
 from __future__ import annotations
@@ -114,12 +114,36 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
         raise CommandError(f"The CA file {ca_file} cannot be used: {error}") from error
 
 
+TOKEN, BASE, SUBSCRIPTION = (
+    "LANDBRIDGE_ACCESS_TOKEN",
+    "LANDBRIDGE_RESOURCE_MANAGER",
+    "LANDBRIDGE_SUBSCRIPTION",
+)
+"""Variables of the environment: a token, the cloud that it is for, and a subscription's id."""
+
+
+def open_environment(ca_file: Path | None) -> Arm | None:
+    """Open the cloud of the environment's token; None where it has none.
+
+    Raises:
+        CommandError: the token is there, and the cloud or the subscription is not.
+    """
+    given = {name: os.environ.get(name, "") for name in (TOKEN, BASE, SUBSCRIPTION)}  # noqa: TID251
+    if not given[TOKEN]:
+        return None
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise CommandError(f"{TOKEN} is set, and {' and '.join(missing)} must be, too.")
+    return Arm(given[BASE].rstrip("/"), given[SUBSCRIPTION], ca_file, given[TOKEN], _trusting(ca_file))
+
+
 def open_az(ca_file: Path | None) -> Arm:
     """Open the active cloud of the signed-in ``az``; its CA file is trusted unless another is given."""
     az = shutil.which("az")
     if az is None:
         raise CommandError(
-            "There is no DIR/admin.json and no 'az' on the PATH. Give --data, or sign in with az."
+            f"There is no DIR/admin.json, no {TOKEN} and no 'az' on the PATH. "
+            "Give --data, or sign in with az."
         )
     token = _az(az, "account", "get-access-token")
     cloud = _az(az, "cloud", "show")
@@ -139,5 +163,7 @@ def _az(az: str, *arguments: str) -> dict[str, Any]:
 
 
 def open_cloud(data: Path, ca_file: Path | None) -> Arm:
-    """Open the cloud by ``DIR/admin.json`` where that exists, else by ``az``."""
-    return open_admin(data) if (data / "admin.json").exists() else open_az(ca_file)
+    """Open the cloud by ``DIR/admin.json`` where that is, else by the environment, else by ``az``."""
+    if (data / "admin.json").exists():
+        return open_admin(data)
+    return open_environment(ca_file) or open_az(ca_file)

@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tenant": ("tenant", "create tenants"),
     "subscription": ("subscription", "create subscriptions"),
     "explain": ("explain", "say why somebody may, or may not, do something"),
+    "run": ("run", "run a command on many machines at once"),
     "ssh-config": ("ssh_config", "print an OpenSSH configuration for connected machines"),
 }
 """Verb -> module below ``cli`` and its one-line help."""
