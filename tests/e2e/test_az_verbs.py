@@ -171,6 +171,8 @@ def test_a_resource_acts_and_says_what_it_cannot(az: Signed, machine: dict[str, 
     act = ("resource", "invoke-action", "--ids", machine["id"], "--action")
     assert "(InvalidRequestContent)" in az.refused(*act, "upgradeExtensions", "--request-body", "{}")
     body = '{"extensionTargets": {"Contoso.Watch": {"targetVersion": "1.2"}}}'
+    assert "ships no extension" in az.refused(*act, "upgradeExtensions", "--request-body", body)
+    body = '{"extensionTargets": {"Microsoft.Azure.Extensions.CustomScript": {"targetVersion": "2.1"}}}'
     az(*act, "upgradeExtensions", "--request-body", body, "--no-wait")  # it waits for an agent
     assert "(InvalidResourceType)" in az.refused(*act, "nonsense")
     link = f"{machine['id']}/providers/Microsoft.Resources/links/l"

@@ -48,7 +48,7 @@ async def test_each_write_that_a_machine_is_to_learn_of_pokes_it_once(arm, cloud
         (
             "POST",
             f"{machine.id}/upgradeExtensions",
-            {"extensionTargets": {"P.T": {"targetVersion": "1.0"}}},
+            {"extensionTargets": {"Microsoft.Azure.Extensions.CustomScript": {"targetVersion": "2.1"}}},
             "2024-07-10",
         ),
     ):

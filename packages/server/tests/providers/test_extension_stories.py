@@ -244,7 +244,7 @@ async def test_extensions_of_a_machine_are_listed_and_expanded(arm, agent):
 
 
 async def test_an_upgrade_waits_for_the_machine(arm, agent):
-    body = {"extensionTargets": {"Microsoft.Azure.Extensions.CustomScript": {"targetVersion": "2.2"}}}
+    body = {"extensionTargets": {"Microsoft.Azure.Extensions.CustomScript": {"targetVersion": "2.1"}}}
     answer = await arm("POST", f"{MACHINE}/upgradeExtensions", body)
     assert (answer.status_code, answer.content) == (202, b"")
     assert (await status_of(arm, answer))["status"] == "InProgress"
@@ -255,8 +255,53 @@ async def test_an_upgrade_waits_for_the_machine(arm, agent):
     assert (await arm("GET", answer.headers["location"], version="")).status_code == 200
 
 
+async def test_after_an_upgrade_the_extension_shows_the_new_version(arm, agent):
+    await arm("PUT", EXTENSION, BODY)
+    (item,) = agent.fetch()
+    view = {"name": "CustomScript", "type": "CustomScript", "typeHandlerVersion": "2.1.12"}
+    agent.report(item, instanceView=view)
+    name = "Microsoft.Azure.Extensions.CustomScript"
+    for results, version in (
+        ({name: {"status": "Failed", "message": "no", "version": "2.1.13"}}, "2.1.12"),
+        ({name.upper(): {"status": "Succeeded", "version": "2.1.13"}, "other": 7}, "2.1.13"),
+        ({name: {"status": "Succeeded", "version": "<script>"}}, "2.1.13"),
+        ({name: {"status": "Succeeded", "version": ["2.1.14"]}}, "2.1.13"),
+        ([], "2.1.13"),
+    ):
+        await arm("POST", f"{MACHINE}/upgradeExtensions", {"extensionTargets": {name: {}}})
+        (item,) = agent.fetch()
+        agent.report(item, extensionTargets=results)
+        shown = (await arm("GET", EXTENSION)).json()["properties"]
+        assert shown["instanceView"] == view | {"typeHandlerVersion": version}
+        assert shown["provisioningState"] == "Succeeded"
+
+
 @pytest.mark.parametrize(
-    "body", [{}, {"extensionTargets": {}}, {"extensionTargets": {"a.b": {"targetVersion": "new"}}}]
+    "targets",
+    [
+        {"Contoso.Tools.Motd": {"targetVersion": "1.0"}},
+        {"Microsoft.Azure.Extensions.CustomScript": {"targetVersion": "2.2"}},
+        {"Microsoft.Azure.Extensions.CustomScript": {}, "x": {}},
+    ],
+)
+async def test_an_upgrade_to_what_is_not_shipped_is_refused(arm, agent, targets):
+    answer = await arm("POST", f"{MACHINE}/upgradeExtensions", {"extensionTargets": targets})
+    assert (answer.status_code, code(answer)) == (400, "InvalidRequestContent")
+    assert "this cloud ships no" in answer.json()["error"]["message"]
+    assert agent.fetch() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"extensionTargets": {}},
+        {"extensionTargets": {"a.b": {"targetVersion": "new"}}},
+        {"extensionTargets": {"a.b": None}},
+        {"extensionTargets": {"a.b": {"targetVersion": None}}},
+        {"extensionTargets": {"": {}}},
+        {"extensionTargets": ["a.b"]},
+    ],
 )
 async def test_an_upgrade_of_nothing_is_refused(arm, agent, body):
     answer = await arm("POST", f"{MACHINE}/upgradeExtensions", body)

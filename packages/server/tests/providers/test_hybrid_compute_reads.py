@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
-from landbridge_server.arm.call import Call
-from landbridge_server.providers.hybrid_compute.catalogue import Catalogue, Shipped
+from landbridge_server.fleet import extension_packages
 from landbridge_server.store import machines
 
 MACHINE = "resourceGroups/demo/providers/Microsoft.HybridCompute/machines/web1"
-NAMES = ("location", "publisher", "extension_type")
 VERSIONS = "locations/local/publishers/microsoft.azure.extensions/extensionTypes/CustomScript/versions"
 PROFILE = {
     "networkInterfaces": [
@@ -67,38 +66,43 @@ async def test_whoever_may_read_the_machine_may_read_its_network_profile(place):
     assert (await place("GET", f"{MACHINE}/networkProfile", by="nobody")).status_code == 403
 
 
-async def test_the_catalogue_lists_nothing_while_nothing_is_shipped(place):
+async def test_the_catalogue_lists_nothing_of_what_is_not_shipped(place):
     for scope in ("providers", "/providers"):
-        where = f"{scope}/Microsoft.HybridCompute/{VERSIONS}"
+        where = f"{scope}/Microsoft.HybridCompute/{VERSIONS}".replace("CustomScript", "Other")
         assert (await place("GET", where)).json() == {"value": []}
         answer = await place("GET", f"{where}/2.1")
         assert (answer.status_code, code(answer)) == (404, "ResourceNotFound")
     publishers = "/providers/Microsoft.HybridCompute/locations/local/publishers"
-    for where in (publishers, f"{publishers}/Microsoft.Azure.Extensions/extensionTypes"):
-        assert (await place("GET", where)).json() == {"value": []}
+    assert (await place("GET", f"{publishers}/Nobody/extensionTypes")).json() == {"value": []}
 
 
-async def test_the_catalogue_shows_what_is_shipped(place, cloud):
-    shipped = [Shipped("Microsoft.Azure.Extensions", "CustomScript", "2.1")]
-    catalogue = Catalogue(cloud.plane.access, ("local",), shipped)
-    parts = f"providers/microsoft.hybridcompute/{VERSIONS}".split("/")
-    called = Call(
-        "GET", "/" + "/".join(parts), {}, {}, None, None, dict(zip(NAMES, parts[3:8:2], strict=True))
-    )
-    (shown,) = json.loads((await catalogue.everyone(called)).body)["value"]
-    assert shown["properties"] == {
-        "version": "2.1",
-        "extensionType": "CustomScript",
-        "publisher": "Microsoft.Azure.Extensions",
+def publish(place, publisher, kind, version):
+    cloud = place.cloud
+    seal = extension_packages.sealer((cloud.config.data / "keys/relay.key").read_bytes())
+    content, names = io.BytesIO(b"zip"), (publisher, kind, version)
+    extension_packages.publish(cloud.plane.db, seal, content, names, cloud.clock, lambda *_: None)
+
+
+async def test_the_catalogue_shows_what_is_built_in_and_what_was_published(place):
+    for version in ("1.10.0", "1.9.0"):
+        publish(place, "Contoso.Tools", "Motd", version)
+    publish(place, "Contoso.Tools", "Other", "1.0.0")
+    publishers = "providers/Microsoft.HybridCompute/locations/local/publishers"
+    names = [one["name"] for one in (await place("GET", f"/{publishers}")).json()["value"]]
+    assert names == ["Contoso.Tools", "Microsoft.Azure.Extensions"]
+    types = (await place("GET", f"/{publishers}/contoso.tools/extensionTypes")).json()["value"]
+    assert [one["name"] for one in types] == ["Motd", "Other"]
+    where = f"{publishers}/contoso.tools/extensionTypes/motd/versions"
+    listed = (await place("GET", where)).json()["value"]
+    assert [one["name"] for one in listed] == ["1.9.0", "1.10.0"]
+    assert (await place("GET", f"{where}/1.10.0")).json() == listed[1]
+    assert listed[1]["properties"] == {
+        "version": "1.10.0",
+        "extensionType": "Motd",
+        "publisher": "Contoso.Tools",
     }
-    for listed, name in (
-        (catalogue.publishers, "Microsoft.Azure.Extensions"),
-        (catalogue.types, "CustomScript"),
-    ):
-        (one,) = json.loads((await listed(called)).body)["value"]
-        assert (one["name"], one["id"].rpartition("/")[2]) == (name, name)
-    called.names = called.names | {"version": "2.1"}
-    assert json.loads((await catalogue.one(called)).body) == shown
+    (built_in,) = (await place("GET", f"providers/Microsoft.HybridCompute/{VERSIONS}")).json()["value"]
+    assert built_in["properties"]["extensionType"] == "CustomScript"
 
 
 async def test_the_catalogue_is_for_those_with_a_role_and_for_our_locations(place):

@@ -249,6 +249,11 @@ class ResourceType(TypeInfo):
         kept: dict[str, Any] = shape.keep(dict(self.observed), dict(unverified), "properties")
         return kept
 
+    def on_acted(
+        self, connection: Connection, stored: Stored, kind: str, unverified: Mapping[str, Any], now: float
+    ) -> None:
+        """Take over what a machine reports about the action ``kind`` that was asked of a resource."""
+
     def goes_on(self, properties: Mapping[str, Any]) -> bool:
         """Say whether all that was asked is done, although the machine goes on with it. Pure."""
         return False

@@ -256,7 +256,12 @@ def report(
     stored = resources.get(connection, item.target_key)
     if said.ended:
         _end(connection, item, said, now)
-    if stored is None or item.kind not in (APPLY, REMOVE):
+    if stored is None:
+        return
+    if item.kind not in (APPLY, REMOVE):
+        asked_of = registry.find(stored.type_key)
+        if isinstance(asked_of, ResourceType):
+            asked_of.on_acted(connection, stored, item.kind, said.properties, now)
         return
     newer = newer_than(connection, item)
     if item.kind == REMOVE and said.ended and said.error is None and newer is None:

@@ -19,6 +19,8 @@ PIECE_BYTES = 2 * 1024 * 1024
 """About how long a piece is; what is held of the rows at a time."""
 
 ROWS_AT_A_TIME = 500
+LARGE_ROWS_AT_A_TIME = 8
+"""Of tables with columns of bytes, whose rows have up to some hundred kilobytes."""
 
 VERSION_TABLE = "alembic_version"
 
@@ -59,7 +61,9 @@ def dump(connection: Connection) -> Iterator[Piece]:
     for name, table in sorted(reflected(connection).items()):
         heading = encode([str(column.name) for column in table.columns]) + b"\n"
         lines, rows = bytearray(heading), 0
-        found = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(select(table))
+        large = any(isinstance(column.type, LargeBinary) for column in table.columns)
+        at_a_time = LARGE_ROWS_AT_A_TIME if large else ROWS_AT_A_TIME
+        found = connection.execution_options(yield_per=at_a_time).execute(select(table))
         for row in found:
             lines += encode(list(row)) + b"\n"
             rows += 1

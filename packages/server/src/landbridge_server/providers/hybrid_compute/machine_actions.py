@@ -13,7 +13,7 @@ from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.engine import Engine, check_group
 from landbridge_server.arm.resource_type import Action, Reference
 from landbridge_server.arm.shape import Named, Text
-from landbridge_server.providers.hybrid_compute import extensions
+from landbridge_server.providers.hybrid_compute import extension_upgrades, extensions
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
 
@@ -56,6 +56,7 @@ class MachineActions:
         def ask(connection: Connection) -> tuple[Operation, str]:
             stored = engine.existing(connection, reference, "write")
             check_group(connection, reference, to_write=True)
+            extension_upgrades.check(connection, targets)
             asked = work.ask(connection, UPGRADE, stored.resource_id, call.caller, now, content)
             return asked, stored.location
 

@@ -23,7 +23,8 @@ from landbridge_server.arm.resource_type import Action, Document, Effects, Kind,
 from landbridge_server.arm.shape import Choice, Text
 from landbridge_server.fleet import facts
 from landbridge_server.identity import directory
-from landbridge_server.providers.hybrid_compute.machine_actions import NOT_OFFERED
+from landbridge_server.providers.hybrid_compute import extension_upgrades
+from landbridge_server.providers.hybrid_compute.machine_actions import NOT_OFFERED, UPGRADE
 from landbridge_server.providers.hybrid_compute.on_machine import children
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity import defaults
@@ -176,6 +177,13 @@ class Machines(ResourceType):
         directory.delete_principal(connection, principal_id)
         role_assignments.remove_of_principal(connection, principal_id)
         effects.after += [partial(tell, stored.key, principal_id) for tell in self.on_removed]
+
+    def on_acted(
+        self, connection: Connection, stored: Stored, kind: str, unverified: Mapping[str, Any], now: float
+    ) -> None:
+        """Have its extensions show to what they were upgraded."""
+        if kind == UPGRADE:
+            extension_upgrades.take_over(connection, stored.key, unverified, now)
 
     def expand(self, connection: Connection, rendered: bytes, stored: Stored, words: frozenset[str]) -> bytes:
         """Return a machine with its extensions, for ``instanceView``."""
