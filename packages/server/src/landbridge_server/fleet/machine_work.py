@@ -15,7 +15,7 @@ import msgspec
 from landbridge_server.arm import documents, work
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.resource_type import Effects, ResourceType
-from landbridge_server.ca.sealing import Unreadable
+from landbridge_server.arm.sealing import Unreadable
 from landbridge_server.store import machine_news, resources
 from landbridge_server.store.database import Connection, Database
 from landbridge_server.store.work import Item

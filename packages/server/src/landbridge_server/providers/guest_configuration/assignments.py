@@ -17,7 +17,7 @@ from typing import Any
 
 from landbridge_server.arm import refusals, shape
 from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
-from landbridge_server.arm.sealing import Sealer
+from landbridge_server.arm.sealing import Sealer, Unreadable
 from landbridge_server.arm.shape import Choice, Text
 from landbridge_server.store import machine_news, protected
 from landbridge_server.store.database import Connection
@@ -135,7 +135,7 @@ class Assignments(ResourceType):
         secrets = self._secrets(write)
         if write.partial and secrets is None:
             return None
-        if (secrets or None) != self.secrets_of(connection, write.id.key):
+        if not self._are(connection, write.id.key, secrets):
             document["properties"] = {
                 name: value for name, value in document["properties"].items() if name not in SEEN
             } | {"complianceStatus": PENDING}
@@ -155,6 +155,12 @@ class Assignments(ResourceType):
         """
         found: list[Mapping[str, str]] | None = self.sealer.open(protected.get(connection, key))
         return found
+
+    def _are(self, connection: Connection, key: str, secrets: list[Mapping[str, str]] | None) -> bool:
+        try:
+            return (secrets or None) == self.secrets_of(connection, key)
+        except Unreadable:
+            return False
 
     def _secrets(self, write: Write) -> list[Mapping[str, str]] | None:
         secret = {"guestConfiguration": {SECRET: _PARAMETERS}}

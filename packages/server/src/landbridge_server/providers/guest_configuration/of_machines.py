@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from landbridge_server.arm import documents
-from landbridge_server.ca.sealing import Unreadable
+from landbridge_server.arm.sealing import Unreadable
 from landbridge_server.providers.guest_configuration import reports
 from landbridge_server.providers.guest_configuration.assignments import NAMESPACE, SECRET
 from landbridge_server.providers.guest_configuration.assignments import Assignments as AssignmentType

@@ -12,12 +12,18 @@ from typing import Any
 
 from landbridge_server.arm import shape, work
 from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
-from landbridge_server.arm.sealing import Sealer
+from landbridge_server.arm.sealing import Sealer, Unreadable
 from landbridge_server.identity.caller import Caller
 from landbridge_server.store import outputs, protected, resources
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
 from landbridge_server.store.resources import Stored
+from landbridge_wire.errors import ArmError
+
+LOST = (
+    "What only the machine may read was sealed with keys that this cloud no longer has. "
+    "Write the whole resource again by PUT, with its protected members."
+)
 
 
 class OnMachine(ResourceType):
@@ -60,13 +66,25 @@ class OnMachine(ResourceType):
         kept: dict[str, Any] = shape.keep(dict(self.secret), write.properties, "properties")
         return {name: value for name, value in kept.items() if value or write.partial}
 
-    def _secrets(self, connection: Connection, write: Write) -> dict[str, Any]:
-        """Return the protected members after a write: a PATCH leaves what it does not name."""
+    def _secrets(self, write: Write, before: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the protected members after a write: a PATCH leaves what it does not name.
+
+        Raises:
+            ArmError: Conflict; a PATCH would have to keep what nobody can open.
+        """
         given = self._given(write)
         if not write.partial:
             return given
-        before = self.sealer.open(protected.get(connection, write.id.key)) or {}
+        if before is None:
+            raise ArmError("Conflict", LOST)
         return {name: value for name, value in {**before, **given}.items() if value}
+
+    def _before(self, connection: Connection, key: str) -> dict[str, Any] | None:
+        """Return the protected members so far; None: they were sealed with keys that are lost."""
+        try:
+            return self.secrets_of(connection, key)
+        except Unreadable:
+            return None
 
     def on_create(self, connection: Connection, write: Write, document: Document) -> Operation | None:
         """Keep the protected members, and ask the machine."""
@@ -80,8 +98,8 @@ class OnMachine(ResourceType):
         The same write while the first is under way is the same operation; after it has
         succeeded there is nothing to do. After a failure it is tried again.
         """
-        secrets = self._secrets(connection, write)
-        before = self.sealer.open(protected.get(connection, write.id.key)) or {}
+        before = self._before(connection, write.id.key)
+        secrets = self._secrets(write, before)
         if secrets == before and self._is_wanted_already(write, document):
             waiting = work.under_way(connection, write.id.key)
             if waiting is not None or write.old_properties["provisioningState"] == work.SUCCEEDED:
