@@ -85,7 +85,8 @@ async def test_what_is_installed_is_listed_and_not_pretended_to_be_removed(azcma
     (folder / "HandlerManifest.json").write_text("[]")
     (azcmagent.paths.extensions / "history").mkdir()
     ran = await azcmagent("extension", "list")
-    assert ran.out.splitlines()[1].split() == ["Microsoft.Azure.Extensions", "CustomScript", "2.1.10"]
+    row = ["Microsoft.Azure.Extensions", "CustomScript", "2.1.10", "Unknown"]
+    assert ran.out.splitlines()[1].split() == row
     assert (await azcmagent("extension", "remove", "-n", "CustomScript")).code == 3
     assert folder.exists()
 

@@ -100,7 +100,7 @@ class HandlerFolder:
         protected: Mapping[str, Any],
         certificate: Callable[[], MachineCertificate],
     ) -> None:
-        """Write the settings under ``stem`` (see ``stem``); the certificate is asked for where there are secrets.
+        """Write the settings under ``stem``; the certificate is asked for where there are secrets.
 
         Raises:
             OSError: they cannot be written.

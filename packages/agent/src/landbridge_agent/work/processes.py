@@ -138,6 +138,8 @@ def _child(limits: Limits, group: Path | None, who: Account | None, parent: int)
         if who is not None:
             become(who)
         os.umask(0o022)
+        for number in (signal.SIGTERM, signal.SIGINT):  # a worker ignores them; its programs would for ever
+            signal.signal(number, signal.SIG_DFL)
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a change of rights undoes it: so last
         if os.getppid() != parent:
             os._exit(125)
