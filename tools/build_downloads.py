@@ -30,7 +30,7 @@ from landbridge_agent.{module} import main
 
 sys.exit(main())
 """
-PROGRAMS = {"azcmagent": "cli.main", "himdsd": "daemon.main", "himds": "daemon.main"}
+PROGRAMS = {"azcmagent": "cli.main", "himdsd": "daemon.main", "himds": "daemon.main", "extd": "work.main"}
 """``himds`` is there because msal looks for a file of that name before it asks for a token."""
 
 FILES = {
@@ -38,6 +38,8 @@ FILES = {
     "azcmagent.conf": ("lib/systemd/system.conf.d/azcmagent.conf", 0o644),
     "azcmagent.sh": ("etc/profile.d/azcmagent.sh", 0o644),
     "himds.init": ("etc/init.d/himds", 0o755),
+    "extd.service": ("lib/systemd/system/extd.service", 0o644),
+    "extd.init": ("etc/init.d/extd", 0o755),
 }
 SCRIPTS = ("postinst", "prerm", "postrm")
 
@@ -89,13 +91,14 @@ def _fill(tree: Path) -> None:
         _put(tree / "opt/azcmagent/bin" / name, PROGRAM.format(module=module), 0o755)
     programs = tree / "usr/bin"
     programs.mkdir(parents=True)
-    for name in ("azcmagent", "himdsd"):
+    for name in ("azcmagent", "himdsd", "extd"):
         (programs / name).symlink_to(f"/opt/azcmagent/bin/{name}")
     control = (AGENT / "packaging/control").read_text().replace("@VERSION@", version())
     _put(tree / "DEBIAN/control", control, 0o644)
     for name in SCRIPTS:
         _put(tree / "DEBIAN" / name, (AGENT / "packaging" / name).read_text(), 0o755)
-    _put(tree / "DEBIAN/conffiles", "/etc/init.d/himds\n/etc/profile.d/azcmagent.sh\n", 0o644)
+    conffiles = ("/etc/init.d/himds", "/etc/init.d/extd", "/etc/profile.d/azcmagent.sh")
+    _put(tree / "DEBIAN/conffiles", "".join(f"{one}\n" for one in conffiles), 0o644)
     for path in tree.rglob("*"):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -14,6 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 CARRIED = {
     "../wire/src/landbridge_wire": "landbridge_wire",
     "packaging/himdsd.service": "landbridge_agent/packaging/himdsd.service",
+    "packaging/extd.service": "landbridge_agent/packaging/extd.service",
 }
 
 

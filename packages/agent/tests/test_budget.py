@@ -49,13 +49,18 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_himdsd_loads_nothing_heavy():
-    modules = loaded("import landbridge_agent.daemon.main")
+SERVICES = ("daemon.main", "work.main")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_loads_nothing_heavy(service):
+    modules = loaded(f"import landbridge_agent.{service}")
     assert {name for name in modules if name in HEAVY or name.startswith(BELOW)} == set()
 
 
-def test_himdsd_loads_only_the_standard_library_and_wire():
-    tops = {name.partition(".")[0] for name in loaded("import landbridge_agent.daemon.main")}
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_loads_only_the_standard_library_and_wire(service):
+    tops = {name.partition(".")[0] for name in loaded(f"import landbridge_agent.{service}")}
     assert tops - set(sys.stdlib_module_names) == {"landbridge_agent", "landbridge_wire"}
 
 
@@ -71,9 +76,10 @@ def test_help_and_show_load_neither_asyncio_nor_cryptography():
     assert not {"asyncio", "cryptography", "ssl", "argparse"} & loaded(code)
 
 
-def test_idle_himdsd_stays_small(tmp_path):
+@pytest.mark.parametrize(("service", "mebibytes"), [("daemon.main", 32), ("work.main", 30)])
+def test_an_idle_service_stays_small(tmp_path, service, mebibytes):
     environment = {**os.environ, "LANDBRIDGE_AGENT_ROOT": str(tmp_path)}
-    command = [sys.executable, "-I", "-m", "landbridge_agent.daemon.main"]
+    command = [sys.executable, "-I", "-m", f"landbridge_agent.{service}"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "waiting for azcmagent connect" not in process.stderr.readline():
@@ -83,14 +89,22 @@ def test_idle_himdsd_stays_small(tmp_path):
         process.stderr.read()
     assert process.returncode == 0
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found is not None and int(found.group(1)) <= 32 * 1024
+    assert found is not None and int(found.group(1)) <= mebibytes * 1024
 
 
-def test_the_unit_is_valid_and_hardened(tmp_path):
-    text = (PACKAGE / "packaging/himdsd.service").read_text()
-    assert "Alias=himds.service" in text and "NoNewPrivileges=yes" in text and "User=himds" in text
-    unit = tmp_path / "himdsd.service"  # systemd looks whether the program is there
-    unit.write_text(text.replace("/opt/azcmagent/bin/himdsd", "/bin/true"))
+UNITS = {
+    "himdsd": ("Alias=himds.service", "NoNewPrivileges=yes", "User=himds"),
+    # What it has begun must survive its restart.
+    "extd": ("Alias=gcad.service", "KillMode=process", "User=root"),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_is_valid_and_says_what_it_must(tmp_path, name):
+    text = (PACKAGE / f"packaging/{name}.service").read_text()
+    assert all(line in text for line in UNITS[name])
+    unit = tmp_path / f"{name}.service"  # systemd looks whether the program is there
+    unit.write_text(text.replace(f"/opt/azcmagent/bin/{name}", "/bin/true"))
     try:
         done = subprocess.run(
             ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
@@ -112,7 +126,8 @@ def built(kind: str, folder: Path) -> set[str]:
 
 def test_the_wheel_is_one_self_contained_file(tmp_path):
     names = built("wheel", tmp_path)
-    assert {"landbridge_wire/agent_api.py", "landbridge_agent/packaging/himdsd.service"} <= names
+    units = {f"landbridge_agent/packaging/{name}.service" for name in ("himdsd", "extd")}
+    assert {"landbridge_wire/agent_api.py", *units} <= names
 
 
 def test_an_editable_install_gets_no_copy_of_wire(tmp_path):
