@@ -45,7 +45,7 @@ or as a person, in a browser:
   as {admin.user_name}; the password is in {places.root / "admin.json"}
 
 The cloud's CA: {admin.ca_file}
-Its programs:   {places.programs}  (landbridge, azcmagent, himdsd, sshProxy)
+Its programs:   {places.programs}  (landbridge, azcmagent, himdsd, extd, sshProxy)
 The agent:      LANDBRIDGE_AGENT_ROOT={places.agent} {places.programs / "azcmagent"} show
 Logs:           {places.log("landbridge").parent}
 

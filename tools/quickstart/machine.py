@@ -40,10 +40,11 @@ class Machine:
         self._environment = {**environment, "LANDBRIDGE_AGENT_ROOT": str(places.agent)}
 
     def start_daemon(self, children: Children) -> None:
-        """Start ``himdsd`` as an ordinary process."""
+        """Start ``himdsd`` and ``extd`` as ordinary processes."""
         self._places.agent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        program = self._places.programs / "himdsd"
-        children.start("himdsd", [program], self._places.log("himdsd"), self._environment)
+        for name in ("himdsd", "extd"):
+            program = self._places.programs / name
+            children.start(name, [program], self._places.log(name), self._environment)
 
     def allow_port(self, port: int) -> None:
         """Let the relay reach this port of loopback."""

@@ -123,7 +123,8 @@ def _tail(path: Path) -> bytes | None:
 
 
 def _journal() -> bytes:
-    command = ["journalctl", "--no-pager", "-o", "short-iso", "-n", JOURNAL_LINES, "-u", "himdsd.service"]
+    command = ["journalctl", "--no-pager", "-o", "short-iso", "-n", JOURNAL_LINES]
+    command += ["-u", "himdsd.service", "-u", "extd.service"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=JOURNAL_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):

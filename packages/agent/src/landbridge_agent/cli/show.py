@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from landbridge_agent import work_lock
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.flags import Flag
 from landbridge_agent.codes import AgentError
@@ -20,6 +21,9 @@ WIDTH = 40
 DISCONNECTED = "Disconnected"
 IDENTITY = ("identityEndpoint", "identityProblem")
 """Where the daemon serves metadata and tokens, or why it does not: so before a connect, too."""
+
+SERVICES = ("himdsdStatus", "extdStatus", "gcadStatus")
+"""The rows about services, which stand together."""
 
 
 class Row(NamedTuple):
@@ -34,6 +38,7 @@ def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: s
     """Return every row in the original's order."""
     hardware = Machine(call.paths).hardware()
     found_databases = surroundings.databases()
+    extension_service = "active" if work_lock.is_held(call.paths) else "inactive"
     known = config or AgentConfig(*[""] * len(AgentConfig._fields))
 
     def said(name: str) -> str:
@@ -72,6 +77,8 @@ def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: s
         Row("MySQL Server Detected", "mysqlDetected", _word(found_databases["mysql"])),
         Row("PGSQL Server Detected", "pgsqlDetected", _word(found_databases["pgsql"])),
         Row("Agent Service (himdsd)", "himdsdStatus", "active" if live else "inactive"),
+        Row("Extension Service (extd)", "extdStatus", extension_service),
+        Row("GC Service (gcad)", "gcadStatus", extension_service),  # it is a part of extd
         Row("Portal Page", "portalPage", known.portal_page),
     ]
     if call.values.on("os"):
@@ -102,8 +109,9 @@ def run(call: Call) -> int:
         call.out.object({row.key: row.value for row in found})
         return 0
     for row in found:
-        if row.key == "himdsdStatus" and not call.values.arguments:
-            call.out.print("Dependent Service Status")
+        if row.key in SERVICES and not call.values.arguments:
+            if row.key == SERVICES[0]:
+                call.out.print("Dependent Service Status")
             call.out.print(f"  {row.label:<{WIDTH - 2}}: {row.value}")
         else:
             call.out.print(f"{row.label:<{WIDTH}}: {row.value}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import random
 import signal
@@ -11,11 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TextIO
 
+from landbridge_agent import work_lock
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.machine import Machine
-from landbridge_agent.paths import Paths, paths_from
+from landbridge_agent.paths import paths_from
 from landbridge_agent.version import AGENT_VERSION
 from landbridge_agent.work.service import Service
 
@@ -31,7 +30,6 @@ Usage:
 
 Files are below /, or below $LANDBRIDGE_AGENT_ROOT. See also: azcmagent help
 """
-LOCK_TRIES = 20
 
 
 def main() -> int:
@@ -51,7 +49,8 @@ def main() -> int:
         return 1
     os.umask(0o077)
     try:
-        lock = _lock(paths)
+        lock = work_lock.take(paths)
+        paths.work_log.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         told = "another extd runs on this machine" if isinstance(error, BlockingIOError) else error
         print(f"extd: {told}", file=sys.stderr)
@@ -74,37 +73,6 @@ def main() -> int:
             return 1
         log.info("extd stopped")
     return 0
-
-
-def _lock(paths: Paths) -> TextIO:
-    """Return the lock that keeps a second one away; it ends with the process, not with its workers."""
-    paths.guest_configuration.mkdir(mode=0o755, parents=True, exist_ok=True)
-    paths.work_log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(paths.work_lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    os.fchmod(handle, 0o644)
-    file = os.fdopen(handle, "w")
-    for attempt in range(LOCK_TRIES + 1):  # azcmagent show tries it for a moment
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            if attempt == LOCK_TRIES:
-                file.close()
-                raise
-            time.sleep(0.1)
-    return file
-
-
-def is_running(paths: Paths) -> bool:
-    """Whether an ``extd`` runs on these files; whoever may read the lock's file can ask."""
-    try:
-        with paths.work_lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 async def _run(service: Callable[[], Service]) -> None:
