@@ -211,7 +211,6 @@ MAY_BE_EMPTY = frozenset(
         "DenyAssignments_ListForResource",
         "DenyAssignments_ListForResourceGroup",
         "DenyAssignments_ListForScope",
-        "ExtensionMetadata_List",
         "Providers_ProviderPermissions",
         "TenantActivityLogs_List",  # what happens to a tenant itself happens in no group
     }

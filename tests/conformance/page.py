@@ -34,7 +34,6 @@ refused with `InvalidResourceType` (or, for want of even more, `InvalidResourceN
 # Why a case falls short, by an expression over "document operation" or "recording request".
 REASONS: tuple[tuple[str, str], ...] = (
     (r"DenyAssignments_Get", "nobody can make a deny assignment, so there is none to show"),
-    (r"ExtensionMetadata_Get", "the catalogue holds what this cloud ships, and that is none so far"),
 )
 
 

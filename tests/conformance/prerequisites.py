@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from landbridge_server.fleet import extension_packages
 from landbridge_server.providers.guest_configuration import reports
 from landbridge_server.providers.hybrid_compute import catalogue
 from tests.conformance.openapi import Operation
@@ -197,10 +199,26 @@ class Prerequisites:
         self.names.skip_token = str(first.body.get("$skipToken", "")) if first.status == 200 else ""
 
     def _extensions(self) -> None:
-        """Name an extension that this cloud ships; without any, what the example names is asked for."""
-        shipped = catalogue.SHIPPED
-        named = ("microsoft.azure.monitor", "azuremonitorlinuxagent", "1.9.1")
-        self.names.extension = tuple(shipped[0]) if shipped else named
+        """Name an extension that this cloud ships."""
+        self.names.extension = tuple(catalogue.SHIPPED[0])
+
+    async def package(self, request: Request) -> None:
+        """Publish the extensions to which an upgrade goes, as the operator of the cloud."""
+        await self.host(request)
+        cloud = self.world.cloud
+        seal = extension_packages.sealer((cloud.config.data / "keys" / "relay.key").read_bytes())
+        published = {
+            f"{one.publisher}.{one.extension_type}/{one.version}"
+            for one in cloud.plane.db.read(catalogue.offered)
+        }
+        for name, target in request.body["extensionTargets"].items():
+            publisher, _, kind = name.rpartition(".")
+            version = (target["targetVersion"] + ".0.0").split(".", 3)[:3]
+            names = (publisher, kind, ".".join(version))
+            if f"{name}/{names[2]}" not in published:
+                extension_packages.publish(
+                    cloud.plane.db, seal, io.BytesIO(b"zip"), names, cloud.clock, lambda *_: None
+                )
 
     async def host(self, request: Request) -> None:
         """Make the machine that stands for any resource."""
@@ -250,6 +268,7 @@ Special = Callable[[Prerequisites, Request], Awaitable[None]]
 SPECIAL: dict[str, Special] = {
     "Resources_MoveResources": Prerequisites.target,
     "Resources_ValidateMoveResources": Prerequisites.target,
+    "UpgradeExtensions": Prerequisites.package,
     "ActivityLogs_List": Prerequisites.event,
     "TenantActivityLogs_List": Prerequisites.event,
     "SubscriptionFeatureRegistrations_ListBySubscription": Prerequisites.feature,
