@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import os
 import shutil
 import stat
 import time
+import tracemalloc
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +20,8 @@ from landbridge_server.backup.errors import BackupError, Damaged
 from landbridge_server.backup.making import make
 from landbridge_server.backup.restoring import restore
 from landbridge_server.ca.ownership import ForeignCloud
-from landbridge_server.store import revisions, rows
+from landbridge_server.fleet import extension_packages
+from landbridge_server.store import extensions, revisions, rows
 from landbridge_server.store.database import StoreUnavailable
 from landbridge_server.store.snapshots import filling, snapshot
 from landbridge_server.testing import ControlPlane
@@ -305,3 +309,41 @@ def test_a_database_that_cannot_be_reached_is_said(tmp_path):
     with pytest.raises(StoreUnavailable):
         make(tmp_path / "cloud", "postgresql://nobody@127.0.0.1:1/none", tmp_path / "x", None, clock, quiet)
     assert not (tmp_path / "x").exists()
+
+
+async def test_packages_of_extensions_are_taken_along_and_still_count(cloud, empty_store, tmp_path):
+    seal = extension_packages.sealer((cloud.config.data / "keys/relay.key").read_bytes())
+    content = os.urandom(9 * 1024 * 1024 + 17)
+    names = ("Contoso.Tools", "Motd", "1.0.0")
+    made = extension_packages.publish(
+        cloud.plane.db, seal, io.BytesIO(content), names, cloud.clock, lambda *_: None
+    )
+    target, data = tmp_path / "one.backup", tmp_path / "restored"
+    make(cloud.config.data, cloud.config.database_url, target, None, clock, quiet)
+    restore(target, data, empty_store, None, clock, quiet)
+    async with ControlPlane(data, store=empty_store) as restored:
+        db = restored.plane.db
+        assert db.read(extensions.everyone) == [made]
+        assert extension_packages.is_sealed(made, restored.plane.extensions.seal)
+        body = restored.plane.extensions._bytes(made, 0, made.size)
+        assert b"".join([part async for part in body]) == content
+        signed = restored.plane.extensions.signer.sign(extension_packages.claims(made))
+        assert signed.count(".") == 2
+
+
+async def test_rows_with_many_bytes_are_read_a_few_at_a_time(cloud):
+    db = cloud.plane.db
+    with db.writing() as connection:
+        extensions.begin(connection, "one", "P", "T", "1.0.0", 0.0)
+    for number in range(96):
+        with db.writing() as connection:
+            extensions.add(connection, "one", number * extensions.CHUNK, b"x" * extensions.CHUNK, 0.0)
+    tracemalloc.start()
+    try:
+        with snapshot(cloud.config.database_url) as connection:
+            pieces = [piece.rows for piece in rows.dump(connection) if piece.table == "extension_chunks"]
+            _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(pieces) == 96
+    assert most < 20 * 1024 * 1024
