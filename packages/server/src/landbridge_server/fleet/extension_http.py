@@ -12,6 +12,7 @@ from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from landbridge_server.arm import access
 from landbridge_server.ca.code_signing import CodeSigner
@@ -29,6 +30,16 @@ logger = logging.getLogger("landbridge")
 
 class Gone(ConnectionError):
     """A package was removed while it was downloaded: the connection ends before the answer does."""
+
+
+class _Streamed(StreamingResponse):
+    """Sends piece by piece, in whatever runs the request: that need not be a task, as starlette's own wants.
+
+    Who is gone is noticed where the connection is written to.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.stream_response(send)
 
 
 class ExtensionHttp:
@@ -66,7 +77,7 @@ class ExtensionHttp:
         if part:
             headers["content-range"] = f"bytes {first}-{end - 1}/{found.size}"
         body = self._bytes(found, first, end)
-        return StreamingResponse(body, 206 if part else 200, headers, "application/zip")
+        return _Streamed(body, 206 if part else 200, headers, "application/zip")
 
     def _found(self, request: Request) -> Package:
         # Its own identity is all that a machine needs here, not a role.
