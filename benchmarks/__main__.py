@@ -58,6 +58,12 @@ def _roles(store: str, effort: Effort) -> list[Table]:
     return tables(store, effort)
 
 
+def _run(store: str, effort: Effort) -> list[Table]:
+    from benchmarks.run import tables
+
+    return tables(store, effort)
+
+
 TABLES: dict[str, Callable[[str, Effort], list[Table]]] = {
     "ssh": _ssh,
     "agent": _agent,
@@ -66,6 +72,7 @@ TABLES: dict[str, Callable[[str, Effort], list[Table]]] = {
     "deletion": _deletion,
     "growth": _growth,
     "roles": _roles,
+    "run": _run,
 }
 
 

@@ -85,12 +85,13 @@ class Member(asyncio.Protocol):
                 length, start = struct.unpack_from("!H", self.buffer, 2)[0], 4
             if len(self.buffer) < start + length:
                 return
-            opcode = self.buffer[0] & 15
+            opcode, content = self.buffer[0] & 15, self.buffer[start : start + length]
             self.buffer = self.buffer[start + length :]
             if opcode == websocket.TEXT:
-                self._answered()
+                self.heard(content)
 
-    def _answered(self) -> None:
+    def heard(self, content: bytes) -> None:
+        """Take a message: the answer to a heartbeat."""
         self.left -= 1
         if self.left > 0:
             self.transport.write(self.frame)
@@ -98,7 +99,8 @@ class Member(asyncio.Protocol):
             self.beaten.set_result(None)
 
 
-def _head(port: int, path: str, token: str) -> bytes:
+def upgrade_head(port: int, path: str, token: str) -> bytes:
+    """Return the request that opens a control channel."""
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [f"GET /$hc/{path}?sb-hc-action=listen HTTP/1.1", f"Host: 127.0.0.1:{port}"]
     lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
@@ -118,7 +120,7 @@ async def _serve(port: int, members: Sequence[tuple[str, str]]) -> None:
     async def join(path: str, token: str) -> None:
         async with gate:
             _, member = await aiofastnet.create_connection(
-                loop, lambda: Member(_head(port, path, token), frame), "127.0.0.1", port, ssl=context
+                loop, lambda: Member(upgrade_head(port, path, token), frame), "127.0.0.1", port, ssl=context
             )
             await member.opened
             standing.append(member)
