@@ -158,6 +158,8 @@ async def test_a_worker_that_is_killed_in_enable_is_one_failure_and_the_next_put
         os.kill(pid, signal.SIGKILL)
     failed = await extensions.settled("script")
     assert failed["provisioningState"] == "Failed"
+    status = failed["instanceView"]["status"]
+    assert status["level"] == "Error" and "the agent's process was killed" in status["message"]
     assert Records(extensions.agent.paths.extensions).get("script").state == "Working"
     (tmp_path / "runs.go").touch()
     done = await extensions.script(command)
@@ -167,11 +169,11 @@ async def test_a_worker_that_is_killed_in_enable_is_one_failure_and_the_next_put
 def workers(root: Path) -> list[int]:
     """Return the workers of one agent."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for name in os.listdir("/proc"):
         try:
-            line = path.read_bytes()
+            line = Path(f"/proc/{name}/cmdline").read_bytes() if name.isdigit() else b""
         except OSError:
             continue
         if b"landbridge_agent.work.worker" in line and str(root).encode() in line:
-            found.append(int(path.parent.name))
+            found.append(int(name))
     return found

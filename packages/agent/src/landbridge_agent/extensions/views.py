@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from landbridge_agent.extensions.records import Record, when
@@ -43,3 +44,13 @@ def succeeded(record: Record, message: str, now: float) -> dict[str, Any]:
 def failed(record: Record, message: str, now: float) -> dict[str, Any]:
     """Return the view of an extension whose last operation failed."""
     return view(record, "error", ERROR, "Provisioning failed", message, now)
+
+
+def interrupted(observed: Mapping[str, Any], text: str, now: float) -> dict[str, Any]:
+    """Return what was observed last, as that of an operation that was ended in the middle."""
+    seen = observed.get("instanceView")
+    if not isinstance(seen, Mapping):
+        return dict(observed)
+    names = (str(seen.get(name, "")) for name in ("name", "type", "typeHandlerVersion"))
+    name, kind, version = names
+    return failed(Record(name, "", kind, version), text, now)

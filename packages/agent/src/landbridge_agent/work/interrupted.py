@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from landbridge_agent.extensions import views
 from landbridge_agent.logline import timestamp
 from landbridge_agent.paths import Paths
 from landbridge_agent.work import entry
@@ -59,7 +60,7 @@ def interrupted(which: Entry, paths: Paths, now: float) -> WorkReport:
         text = f"It was ended: {why}"
     observed = entry.read_object(which.folder / entry.OBSERVED)
     if which.item.type != RUN_COMMAND or which.item.kind != "apply":
-        return WorkReport(observed or {}, True, CODE, text)
+        return WorkReport(views.interrupted(observed or {}, text, now), True, CODE, text)
     if observed is None:
         return _failed(
             which, PREEMPTED if why is not None else CODE, text, "Canceled" if why is not None else "Failed"
