@@ -61,7 +61,7 @@ def tables(store: str, effort: Effort) -> list[Table]:
     table.notes = [
         "The machines are simulated in one process: control channels, and for each command the requests of "
         "the true agent, every one on a TLS connection of its own (fetch, running, output, end, fetch, "
-        "removed). The script itself takes no time there. `landbridge run`, machines and server share two cores.",
+        "removed). The script itself takes no time there. All share two cores.",
         f"GETs of one machine, {ASKS_PER_SECOND} a second on one connection, for {IDLE_SECONDS:g} s before "
         f"the run and all through it. Median of {effort.rounds}; "
         f"load average at the end {load_average():.2f}.",
