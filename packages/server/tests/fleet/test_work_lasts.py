@@ -139,6 +139,22 @@ async def test_a_restored_cloud_has_the_work_and_the_output(
             assert outputs.read(connection, command.lower(), "stderr", 0, 999) == bytes(range(256))
 
 
+async def test_reading_what_grows_again_and_again_is_one_note_with_a_number(arm, cloud, machine, command):
+    await begun(arm, machine, command)
+    for _ in range(30):
+        await read(arm, command)
+    await arm("POST", f"{command}/cancel")
+    cloud.clock.advance(120)
+    await cloud.plane.settle()
+    since = "$filter=eventTimestamp ge '2027-01-15T00:00:00Z'"
+    path = f"providers/microsoft.insights/eventtypes/management/values?{since}"
+    events = (await arm("GET", path, version="2015-04-01")).json()["value"]
+    kind = "Microsoft.HybridCompute/machines/runCommands"
+    reads = [one for one in events if one["operationName"]["value"] == f"{kind}/readOutput/action"]
+    assert [one["properties"].get("count") for one in reads] in (["29", None], [None, "29"])
+    assert sum(one["operationName"]["value"] == f"{kind}/cancel/action" for one in events) == 1
+
+
 async def test_secrets_that_nobody_can_open_end_the_work_that_needs_them(arm, cloud, machine, command):
     secret = {"protectedParameters": [{"name": "A", "value": "b"}]}
     accepted = await arm("PUT", command, {"location": "local", "properties": ASYNC | secret})

@@ -43,6 +43,9 @@ UNNOTED = frozenset(
 """Refusals of what is no request about anything here."""
 
 READING = frozenset({"GET", "HEAD"})
+REPEATED = frozenset({"readoutput"})
+"""Actions that read what grows, again and again: of equal ones within a minute the number is kept."""
+
 REFUSED = frozenset({401, 403})
 
 LOST = "Landbridge/activityLog/lost/action"
@@ -85,7 +88,7 @@ class Activity:
             (error.code, error.message) if error is not None else None,
             call.address,
         )
-        if refused:
+        if refused or call.path.rpartition("/")[2].lower() in REPEATED:
             self._bounded(happened, (call.method, call.path.lower()), call.caller.object_id)
         else:
             self._remember(happened)
