@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from typing import TextIO
@@ -18,6 +17,8 @@ def take(paths: Paths) -> TextIO:
     Raises:
         BlockingIOError: another one holds it. OSError: its file cannot be made.
     """
+    import fcntl  # of Linux, as all of extd
+
     paths.guest_configuration.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle = os.open(paths.work_lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     os.fchmod(handle, 0o644)
@@ -35,7 +36,11 @@ def take(paths: Paths) -> TextIO:
 
 
 def is_held(paths: Paths) -> bool:
-    """Whether an ``extd`` runs on these files."""
+    """Whether an ``extd`` runs on these files; there is none but on Linux."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
     try:
         with paths.work_lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from landbridge_agent.cli import new_state
 from landbridge_agent.dial import Untrusted
 from landbridge_agent.machine import AgentConfig, CloudFile, Machine, StateError
 from landbridge_agent.paths import Paths
@@ -43,6 +44,14 @@ def test_root_takes_the_cloud_and_its_ca_from_roots_file(installed, tmp_path):
     ca.write_text("")
     name_cloud(installed, "https://cloud.test:1/", str(ca))
     assert trusted.cloud_of(installed, CONFIG) == CloudFile("https://cloud.test:1", str(ca))
+
+
+@needs_root
+def test_a_connect_without_an_installer_names_the_cloud_in_roots_folder(installed, tmp_path):
+    new_state.name_cloud(installed, CONFIG.endpoint, b"a root")
+    own = tmp_path / "etc/opt/azcmagent/ca.pem"
+    assert trusted.cloud_of(installed, CONFIG) == CloudFile(CONFIG.endpoint, str(own))
+    assert own.read_bytes() == b"a root" and own.stat().st_mode & 0o777 == 0o644
 
 
 @needs_root

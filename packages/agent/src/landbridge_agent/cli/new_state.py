@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from landbridge_agent import keys
@@ -53,3 +54,30 @@ def write(machine: Machine, cloud: Cloud, config: AgentConfig, private_key: str,
     ca_pem = Path(cloud.ca_file).read_bytes() if cloud.ca_file else None
     machine.connect(config, private_key, chain, ca_pem)
     machine.note_hardware()
+    if not machine.paths.relocated and not machine.paths.cloud.exists():
+        name_cloud(machine, config.endpoint, ca_pem)
+
+
+def name_cloud(machine: Machine, endpoint: str, ca_pem: bytes | None) -> None:
+    """Have root's own folder name the cloud, where no installer did.
+
+    ``extd`` carries out as root what that cloud asks, and no other's.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = machine.paths.cloud.parent
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    own = folder / "ca.pem"
+    if ca_pem is not None:
+        _replace(own, ca_pem)
+    known = {"endpoint": endpoint, "caFile": str(own) if ca_pem is not None else ""}
+    _replace(machine.paths.cloud, (json.dumps(known) + "\n").encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that all may read and nobody but its owner may change."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(content)
+    new.chmod(0o644)
+    new.replace(path)

@@ -38,7 +38,7 @@ def cloud_of(machine: Machine, config: AgentConfig) -> CloudFile:
             f"{paths.cloud} does not exist, so root does not know whose orders to carry out: extensions, run "
             'commands and guest configuration wait. Write {"endpoint": URL, "caFile": FILE} there.'
         )
-    if found.endpoint.rstrip("/") != config.endpoint.rstrip("/"):
+    if found.endpoint.rstrip("/").lower() != config.endpoint.rstrip("/").lower():
         raise StateError(
             f"The machine is connected to {config.endpoint}, but {paths.cloud} names {found.endpoint}: "
             "nothing is carried out for a cloud that root has not named."
