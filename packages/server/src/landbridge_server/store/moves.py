@@ -16,6 +16,7 @@ from landbridge_server.store import machines as stored_machines
 from landbridge_server.store import notices
 from landbridge_server.store.resources import Stored
 from landbridge_server.store.schema import (
+    extension_upgrades,
     machine_news,
     machines,
     output_chunks,
@@ -38,6 +39,7 @@ CARRIED: tuple[Column[Any], ...] = (
     work.c.machine_key,
     work.c.target_key,
     machine_news.c.machine_key,
+    extension_upgrades.c.resource_key,
     output_streams.c.resource_key,
     output_chunks.c.resource_key,
 )

@@ -29,7 +29,11 @@ from landbridge_server.store.schema.directory_objects import (
     owners,
     principal_details,
 )
-from landbridge_server.store.schema.extensions import extension_chunks, extension_packages
+from landbridge_server.store.schema.extensions import (
+    extension_chunks,
+    extension_packages,
+    extension_upgrades,
+)
 from landbridge_server.store.schema.fleet import certificates, machines, mail, nodes, presence
 from landbridge_server.store.schema.operations import (
     events,
@@ -68,6 +72,7 @@ __all__ = [
     "events",
     "extension_chunks",
     "extension_packages",
+    "extension_upgrades",
     "feature_registrations",
     "group_members",
     "groups",

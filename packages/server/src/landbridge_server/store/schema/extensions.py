@@ -30,3 +30,12 @@ extension_chunks = Table(
     Column("start", BigInteger, primary_key=True),  # offset of the first byte
     Column("content", LargeBinary, nullable=False),
 )
+
+# What was asked to upgrade by itself: once for each version, whatever became of it.
+extension_upgrades = Table(
+    "extension_upgrades",
+    metadata,
+    Column("resource_key", NAME, primary_key=True),  # of machines/extensions
+    Column("version", NAME, nullable=False),
+    Column("asked_at", Float, nullable=False, index=True),
+)
