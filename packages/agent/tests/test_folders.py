@@ -11,6 +11,7 @@ from landbridge_agent import machine as machine_module
 from landbridge_agent.log_file import LogFile
 from landbridge_agent.machine import Machine, StateError
 from landbridge_agent.paths import Paths
+from landbridge_agent.platform.posix import Linux
 
 DAEMON = 54321
 """The id of a user who is not root, as himds is."""
@@ -52,7 +53,7 @@ def test_root_does_not_change_the_mode_of_what_a_link_leads_to(state, tmp_path):
 
 
 def test_root_does_not_give_what_a_link_leads_to_to_a_group(state, tmp_path, monkeypatch):
-    monkeypatch.setattr(machine_module, "token_group", lambda: DAEMON)
+    monkeypatch.setattr(Linux, "token_group", lambda _self: DAEMON)
     target = elsewhere(tmp_path)
     put_link(state.paths.tokens, target)
     with pytest.raises(StateError):

@@ -1,6 +1,7 @@
 """Both ends of himdsd's local socket: one JSON line asks, one JSON line answers.
 
-The socket is 0600 in a 0700 folder, so the kernel says who may ask. It is reached through
+On Linux the socket is 0600 in a 0700 folder, so the kernel says who may ask (``platform`` has both
+ends for each system). It is reached through
 ``/proc/self/fd`` because a socket's path is limited to 107 bytes, and a state folder's is not.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
+
+from landbridge_agent.platform import here
 
 STATUS = "status"
 """Ask for what ``azcmagent show`` prints about the daemon."""
@@ -42,29 +44,6 @@ def short_path(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def listen(path: Path) -> socket.socket:
-    """Return a listening socket at ``path``, 0600; a stale one is replaced.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            with short_path(path) as name:
-                server.bind(name)
-        finally:
-            os.umask(before)
-        server.listen(16)
-        server.setblocking(False)
-    except OSError:
-        server.close()
-        raise
-    return server
-
-
 def ask(path: Path, command: str) -> dict[str, object]:
     """Send a command to the daemon and return its answer.
 
@@ -72,10 +51,9 @@ def ask(path: Path, command: str) -> dict[str, object]:
         NotAnswering: nobody listens, this user may not ask, or no answer came in time.
     """
     try:
-        with short_path(path) as name, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(TIMEOUT)
-            client.connect(name)
-            client.sendall(json.dumps({"command": command}).encode() + b"\n")
+        client, proof = here().knock(path, TIMEOUT)
+        with client:
+            client.sendall(json.dumps({"command": command, **proof}).encode() + b"\n")
             data = bytearray()
             while not data.endswith(b"\n") and len(data) < MAX_LINE:
                 chunk = client.recv(4096)

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from landbridge_agent import folders
 from landbridge_agent.logline import log_line
+from landbridge_agent.platform import here
 from landbridge_agent.redaction import without_secrets
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -42,12 +41,7 @@ class LogFile:
         """Append what ``line_of`` made."""
         try:
             self._rotate(len(line.encode("utf-8", "replace")))
-            # Root appends where the daemon's user may have put a link to another file.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-            with folders.opened(self._path.parent) as folder:
-                handle = os.open(self._path.name, flags, 0o600, dir_fd=folder)
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-                file.write(line)
+            here().append(self._path, line.encode("utf-8", "replace"))
         except OSError:
             pass
 

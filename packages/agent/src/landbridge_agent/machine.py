@@ -9,18 +9,14 @@ or connected (``agentconfig.json``; it is written last and removed first).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from landbridge_agent import folders
-from landbridge_agent.accounts import token_group
-from landbridge_agent.facts import dmi
 from landbridge_agent.facts.dmi import Dmi
 from landbridge_agent.paths import Paths
+from landbridge_agent.platform import Group, here
 
 NOTED = ("serial", "uuid")
 
@@ -88,83 +84,14 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
         raise StateError(f"{path} cannot be {verb}: {error.strerror or error}.") from error
 
 
-def _give_to_owner(handle: int, folder: int) -> None:
-    """Let a file that root writes belong to whom its folder belongs to: the daemon reads it, too."""
-    if os.geteuid() == 0:
-        owner = os.fstat(folder)
-        os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
-def private_folder(folder: Path, root: Path, group: int | None = None) -> None:
-    """Make ``folder`` with mode 0700; the folders above it, up to ``root``, ordinary ones.
-
-    A ``group`` may look into it: 0750, if it is ours to say so.
-
-    Raises:
-        StateError: it cannot be made.
-    """
-    with _explained(folder, "made"):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = not folder.is_dir()
-        if made:
-            folder.mkdir(mode=0o700)
-        with folders.opened(folder) as handle:
-            if made and os.geteuid() == 0:
-                above = folder.parent.stat()
-                os.fchown(handle, above.st_uid, above.st_gid)
-            found, mode = os.fstat(handle), 0o700 if group is None else 0o750
-            if found.st_mode & 0o077 & ~mode and folder != root:
-                os.fchmod(handle, found.st_mode & mode)
-            if group is not None:
-                _share(handle, found, group)
-
-
-def _share(folder: int, found: os.stat_result, group: int) -> None:
-    """Let a group look into a folder; where we are neither root nor a member, it stays our own."""
-    if found.st_gid == group and found.st_mode & 0o777 == 0o750:
-        return
-    try:
-        os.fchown(folder, -1, group)
-    except PermissionError:
-        os.fchmod(folder, 0o700)
-    else:
-        os.fchmod(folder, 0o750)
-
-
 def _write(path: Path, content: bytes) -> None:
-    temporary = f".{path.name}.{os.getpid()}.new"
-    with _explained(path, "written"), folders.opened(path.parent) as folder:
-        _unlink(temporary, folder)  # what a killed process of the same id has left
-        # Always a new file: one that lies there may be somebody else's, under a second name.
-        handle = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder
-        )
-        try:
-            with os.fdopen(handle, "wb") as file:
-                _give_to_owner(handle, folder)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            _unlink(temporary, folder)
-            raise
-        os.fsync(folder)
-
-
-def _unlink(name: str, folder: int) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
+    with _explained(path, "written"):
+        here().write(path, content)
 
 
 def _remove(path: Path) -> None:
     with _explained(path, "removed"):
-        try:
-            with folders.opened(path.parent) as folder:
-                os.unlink(path.name, dir_fd=folder)
-                os.fsync(folder)
-        except FileNotFoundError:
-            return
+        here().remove(path)
 
 
 def _read(path: Path) -> bytes | None:
@@ -216,11 +143,17 @@ class Machine:
         Raises:
             StateError: they cannot be made.
         """
-        paths, group = self.paths, token_group()
+        paths, group = self.paths, here().token_group()
         for folder in (paths.state, paths.tokens):
-            private_folder(folder, paths.root, group)
+            self._private(folder, group)
         for folder in (paths.certificates, paths.sockets, paths.logs):
-            private_folder(folder, paths.root)
+            self._private(folder)
+        if paths.agent_config.parent != paths.state:
+            self._private(paths.agent_config.parent)
+
+    def _private(self, folder: Path, group: Group = None) -> None:
+        with _explained(folder, "made"):
+            here().private_folder(folder, self.paths, group)
 
     # -- who this machine is ---------------------------------------------------------------
 
@@ -350,14 +283,13 @@ class Machine:
             StateError: the folder cannot be written, or the file is damaged.
         """
         self.prepare()
-        lock = self.paths.sockets / "localconfig.lock"
-        with _explained(lock, "opened"):
-            handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        file = self.paths.sockets / "localconfig.lock"
+        with _explained(file, "opened"):
+            lock = here().lock(file, wait=True)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield self.local_settings()
         finally:
-            os.close(handle)
+            lock.close()
 
     def hardware(self) -> Dmi:
         """Return what is known of the hardware: what this user may read, and what root has noted.
@@ -365,13 +297,13 @@ class Machine:
         Raises:
             StateError: the note is damaged.
         """
-        found, noted = dmi.read(), _read_object(self.paths.hardware) or {}
+        found, noted = here().hardware(), _read_object(self.paths.hardware) or {}
         serial, uuid = (value if isinstance(value, str) else "" for value in map(noted.get, NOTED))
         return found._replace(serial=found.serial or serial, uuid=found.uuid or uuid)
 
     def note_hardware(self) -> None:
         """Note for the daemon what only root may read of the hardware."""
-        found = dmi.read()
+        found = here().hardware()
         self.prepare()
         _write(self.paths.hardware, _as_json({"serial": found.serial, "uuid": found.uuid}))
 

@@ -53,7 +53,7 @@ async def test_what_is_not_the_listed_package_is_not_installed(cloud, azcmagent,
     monkeypatch.setattr("landbridge_agent.cli.upgrade._is_packaged", lambda: True)
     azcmagent.environment.clear()
     monkeypatch.setattr(
-        "landbridge_agent.cli.run.paths_from", lambda _: azcmagent.paths._replace(relocated=False)
+        "landbridge_agent.platform.posix.Linux.paths", lambda *_: azcmagent.paths._replace(relocated=False)
     )
     monkeypatch.setattr("os.geteuid", lambda: 0)
     async with cloud.serving():

@@ -103,7 +103,7 @@ async def test_a_full_disk_leaves_no_half_written_file(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     challenges = Challenges(folder, 4242)
-    monkeypatch.setattr("landbridge_agent.daemon.challenge.os.fchmod", full)
+    monkeypatch.setattr("landbridge_agent.platform.posix.os.fchmod", full)
     with pytest.raises(OSError, match="No space"):
         challenges.issue(0)
     assert files(folder) == []

@@ -25,9 +25,9 @@ from landbridge_agent.cli.resource_manager import ResourceManager, refused_creat
 from landbridge_agent.cli.wish import Wish
 from landbridge_agent.cloud import Cloud, Metadata, metadata
 from landbridge_agent.codes import AgentError
-from landbridge_agent.facts import os_release
 from landbridge_agent.https import Requests
 from landbridge_agent.machine import AgentConfig, Machine, Pending, StateError
+from landbridge_agent.platform import here
 from landbridge_agent.version import AGENT_VERSION
 from landbridge_wire.agent_api import Enrollment, EnrollmentRequest, Withdrawal
 
@@ -169,9 +169,9 @@ class Connecting:
         properties: dict[str, object] = {
             "vmId": pending.vmId,
             "clientPublicKey": pending.clientPublicKey,
-            "osType": "linux",
-            "osName": "linux",
-            "osSku": os_release.read().pretty_name,
+            "osType": here().name,
+            "osName": here().name,
+            "osSku": here().os_release().pretty_name,
         }
         if self._wish.physical_location:
             properties["locationData"] = {"name": self._wish.physical_location}

@@ -22,6 +22,9 @@ from landbridge_agent.paths import Paths
 from landbridge_agent.redaction import without_credentials
 from landbridge_agent.version import AGENT_VERSION
 
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+"""Windows has no such flag, and would otherwise change line ends."""
+
 JOURNAL_SECONDS = 20
 JOURNAL_LINES = "5000"
 MAX_LOG = 64 * 1024 * 1024
@@ -51,7 +54,7 @@ def run(call: Call) -> int:
 
 def _write(call: Call, target: Path) -> list[str]:
     """Write the archive for its owner alone; nothing half-written stays."""
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NOFOLLOW, 0o600)
     try:
         with (
             os.fdopen(handle, "wb") as file,
@@ -113,7 +116,7 @@ def log_files(paths: Paths, full: bool) -> list[Path]:
 
 def _tail(path: Path) -> bytes | None:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # a link may have been put there since
+        handle = os.open(path, os.O_RDONLY | NOFOLLOW)  # a link may have been put there since
         with os.fdopen(handle, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - MAX_LOG))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -15,9 +14,11 @@ from landbridge_agent.cli.output import Output
 from landbridge_agent.cli.verbs import VERBS
 from landbridge_agent.codes import AgentError
 from landbridge_agent.machine import MAX_FILE, StateError
-from landbridge_agent.paths import Paths, paths_from
+from landbridge_agent.paths import Paths
+from landbridge_agent.platform import NotSupported, here
 from landbridge_agent.version import AGENT_VERSION
 
+ONLY_ON_LINUX = ("extension", "upgrade")
 JSON_WORDS = ("-j", "--json", "--json=true")
 
 
@@ -39,6 +40,10 @@ def run(
         error.remedy = error.remedy.replace("COMMAND", words[0] if words else "COMMAND")
         out.fail(error)
         return error.exit_code
+    except NotSupported as error:
+        failure = AgentError(3, str(error))
+        out.fail(failure)
+        return failure.exit_code
     except StateError as error:
         if isinstance(error.__cause__, PermissionError):
             failure = AgentError(18, str(error))
@@ -61,7 +66,10 @@ def run(
 def _run(
     words: Sequence[str], environment: Mapping[str, str], clock: Callable[[], float], out: Output
 ) -> int:
-    command = load(_verb(words))
+    name = _verb(words)
+    if name in ONLY_ON_LINUX and here().name != "linux":
+        raise AgentError(3, f"'azcmagent {name}' needs Linux: this agent has no part for it on this system.")
+    command = load(name)
     values = parse(command.all_flags, words[1:] if words and not words[0].startswith("-") else [])
     if values.on("help") or not words:
         out.print(command.help())
@@ -71,7 +79,7 @@ def _run(
         merge_file(values, command.all_flags, config_file(file))
     out.json, out.verbose = values.on("json"), values.on("verbose")
     out.log_stderr = values.on("log-stderr")
-    paths = paths_from(environment)
+    paths = here().paths(environment)
     call = Call(values, paths, environment, clock, out)
     if command.needs_root:
         require_root(paths)
@@ -92,7 +100,7 @@ def record(what: str, call: Call) -> None:
     out.record = LogFile(call.paths.command_log, call.clock).write
     given = sorted({*values.texts, *(name for name, on in values.switches.items() if on)})
     flags = ", ".join(f"--{name}" for name in given) or "no flags"
-    out.record("info", f"azcmagent {what} {AGENT_VERSION} by user {os.getuid()}, with {flags}")
+    out.record("info", f"azcmagent {what} {AGENT_VERSION} by user {here().user()}, with {flags}")
 
 
 def _verb(words: Sequence[str]) -> str:
@@ -123,7 +131,7 @@ def require_root(paths: Paths) -> None:
     Raises:
         AgentError: AZCM0018; never when the state folder was moved.
     """
-    if not paths.relocated and os.geteuid() != 0:
+    if not paths.relocated and not here().is_administrator():
         raise AgentError(
             18,
             "You must be root to change this machine's agent.",

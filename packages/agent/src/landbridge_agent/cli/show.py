@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from landbridge_agent import work_lock
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.flags import Flag
 from landbridge_agent.codes import AgentError
-from landbridge_agent.facts import os_release, surroundings
+from landbridge_agent.facts import surroundings
 from landbridge_agent.local_socket import STATUS, NotAnswering, ask
 from landbridge_agent.machine import AgentConfig, Machine
+from landbridge_agent.platform import here
 from landbridge_agent.version import AGENT_VERSION
 
 WIDTH = 40
@@ -34,11 +34,20 @@ class Row(NamedTuple):
     value: str
 
 
+def _extd_runs(call: Call) -> bool:
+    """Say whether the extension service runs; it is there on Linux only."""
+    if here().name != "linux":
+        return False
+    from landbridge_agent import work_lock
+
+    return work_lock.is_held(call.paths)
+
+
 def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: str) -> list[Row]:
     """Return every row in the original's order."""
     hardware = Machine(call.paths).hardware()
     found_databases = surroundings.databases()
-    extension_service = "active" if work_lock.is_held(call.paths) else "inactive"
+    extension_service = "active" if _extd_runs(call) else "inactive"
     known = config or AgentConfig(*[""] * len(AgentConfig._fields))
 
     def said(name: str) -> str:
@@ -82,7 +91,7 @@ def rows(call: Call, config: AgentConfig | None, live: dict[str, object], why: s
         Row("Portal Page", "portalPage", known.portal_page),
     ]
     if call.values.on("os"):
-        found.append(Row("OS", "osSku", os_release.read().pretty_name))
+        found.append(Row("OS", "osSku", here().os_release().pretty_name))
     return found
 
 

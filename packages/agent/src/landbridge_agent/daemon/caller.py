@@ -11,7 +11,7 @@ import os
 import time
 from typing import NamedTuple
 
-from landbridge_agent.daemon.socket_owner import socket_of
+from landbridge_agent.platform import here
 
 SECONDS = 1.0
 """How long a search may take."""
@@ -44,7 +44,7 @@ class Callers:
     async def user(self, peer: tuple[str, int], local: tuple[str, int]) -> int | None:
         """Return the user whose socket is ``peer``, connected to ``local``."""
         async with self._turn:
-            found = await asyncio.to_thread(socket_of, peer, local, time.monotonic() + SECONDS)
+            found = await asyncio.to_thread(here().socket_owner, peer, local, time.monotonic() + SECONDS)
         return found[0] if found else None
 
     async def whole(self, peer: tuple[str, int], local: tuple[str, int]) -> Caller:
@@ -56,7 +56,7 @@ class Callers:
 def find(peer: tuple[str, int], local: tuple[str, int]) -> Caller:
     """Look a caller up. Blocking: not for the event loop."""
     deadline = time.monotonic() + SECONDS
-    found = socket_of(peer, local, deadline)
+    found = here().socket_owner(peer, local, deadline)
     if found is None:
         return UNKNOWN
     user, inode = found

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import secrets
 from pathlib import Path
 from typing import NamedTuple
+
+from landbridge_agent.platform import Group, here
 
 LIFETIME = 60.0
 PER_USER = 16
@@ -33,7 +34,7 @@ class Challenge(NamedTuple):
 class Challenges:
     """The challenges of one daemon. ``group`` is the id of the group that may read the files."""
 
-    def __init__(self, folder: Path, group: int | None) -> None:
+    def __init__(self, folder: Path, group: Group) -> None:
         self._folder = folder
         self._group = group
         self._open: dict[bytes, Challenge] = {}  # by the secret's digest, oldest first
@@ -59,29 +60,11 @@ class Challenges:
         self._make_room(user)
         secret = secrets.token_hex(32)
         path = self._folder / f"{secrets.token_hex(16)}.key"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(secret.encode())
-                os.fchmod(file.fileno(), 0o440 if self._give(file.fileno()) else 0o400)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            raise
+        here().challenge(path, secret.encode(), self._group)
         now = asyncio.get_running_loop().time()
         self._open[_digest(secret)] = Challenge(path, user, now + LIFETIME)
         self._schedule()
         return path
-
-    def _give(self, handle: int) -> bool:
-        """Give a file to the group; say whether its group may read it."""
-        if self._group is None:
-            return True  # it is our own user's group: root's, with the agent in its usual place
-        try:
-            os.fchown(handle, -1, self._group)
-        except PermissionError:
-            return False  # neither root nor a member: our group may be anybody's
-        return True
 
     def _make_room(self, user: int | None) -> None:
         ours = [key for key, one in self._open.items() if one.user == user]

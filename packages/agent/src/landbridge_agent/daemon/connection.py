@@ -17,11 +17,12 @@ from landbridge_agent.daemon.rendezvous import Rendezvous
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.daemon.trust import Trust
 from landbridge_agent.dial import Dialer, Unreachable, split_https
-from landbridge_agent.facts import dmi, fingerprint, report
+from landbridge_agent.facts import fingerprint, report
 from landbridge_agent.facts.dmi import Dmi
 from landbridge_agent.https import Client
 from landbridge_agent.local_config import Incoming, InvalidSetting, incoming
 from landbridge_agent.machine import AgentConfig, Machine, StateError
+from landbridge_agent.platform import here
 from landbridge_agent.proxies import NO_PROXY, Proxy
 from landbridge_agent.version import AGENT_VERSION
 from landbridge_wire import agent_api
@@ -189,7 +190,7 @@ class Connection:
             return self._machine.hardware()
         except StateError as error:
             self._log.warning(str(error))
-            return dmi.read()
+            return here().hardware()
 
     def _gather(self, settings: tuple[Incoming, Mapping[str, object]], ports: tuple[int, ...]) -> Facts:
         allowed, configuration = settings

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from landbridge_agent.accounts import token_group
 from landbridge_agent.daemon.challenge import Challenges
 from landbridge_agent.daemon.connection import Connection
 from landbridge_agent.daemon.control_plane import Granted, Refused
@@ -19,8 +18,8 @@ from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.machine_tokens import Tokens
 from landbridge_agent.daemon.metadata_service import MetadataService
 from landbridge_agent.dial import Unreachable
-from landbridge_agent.facts import os_release
 from landbridge_agent.machine import AgentConfig, Machine
+from landbridge_agent.platform import here
 from landbridge_agent.proxies import Proxy
 
 TAGS_SECONDS = 30.0
@@ -46,7 +45,7 @@ class IdentityService:
         self._connection: Connection | None = None
         self._tags: Mapping[str, str] = {}
         self._tags_until = float("-inf")
-        self._challenges = Challenges(machine.paths.tokens, token_group())
+        self._challenges = Challenges(machine.paths.tokens, here().token_group())
         service = MetadataService(self, self._challenges, log, clock)
         server = LocalServer(service.answer, self._defect)
         self._endpoint = IdentityEndpoint(server, machine.paths.relocated, log)
@@ -124,4 +123,4 @@ class IdentityService:
 
     def system(self) -> str:
         """Return the operating system's name as people know it."""
-        return os_release.read().pretty_name
+        return here().os_release().pretty_name

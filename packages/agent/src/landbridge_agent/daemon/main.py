@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import contextlib
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TextIO
 
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.service import Service
 from landbridge_agent.dial import proxy_from
 from landbridge_agent.machine import Machine, StateError
-from landbridge_agent.paths import Paths, paths_from
+from landbridge_agent.platform import NotSupported, System, here
 from landbridge_agent.version import AGENT_VERSION
 from landbridge_wire.listener import ListenerConfig
+
+SERVICE_VERBS = ("install", "remove")
 
 USAGE = """himdsd: the agent service of this machine; runs in the foreground.
 
@@ -27,6 +27,7 @@ Usage:
   himdsd            run until SIGTERM
   himdsd --verbose  log more
   himdsd --version  print the version
+  himdsd install    on Windows: make the service himds; remove takes it away
 
 Files are below /, or below $LANDBRIDGE_AGENT_ROOT. See also: azcmagent help
 """
@@ -38,21 +39,33 @@ def main() -> int:
     if words == ["--version"]:
         print(f"himdsd version {AGENT_VERSION}")
         return 0
-    if words not in ([], ["--verbose"], ["-v"]):
+    if words not in ([], ["--verbose"], ["-v"], *([verb] for verb in SERVICE_VERBS)):
         asked = words in (["--help"], ["-h"])
         print(USAGE, end="", file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
-    paths, proxy = paths_from(os.environ), proxy_from(os.environ)  # noqa: TID251
+    try:
+        system = here()
+        if words and words[0] in SERVICE_VERBS:
+            return system.manage_service(words[0])
+        return system.as_service(partial(_daemon, system, verbose=bool(words)))
+    except (NotSupported, OSError) as error:
+        print(f"himdsd: {error}", file=sys.stderr)
+        return 1
+
+
+def _daemon(system: System, verbose: bool) -> int:
+    """Run the daemon itself until it is told to end."""
+    paths, proxy = system.paths(os.environ), proxy_from(os.environ)  # noqa: TID251
     machine = Machine(paths)
     try:
         machine.prepare()
-        lock = _lock(paths)
+        lock = system.lock(paths.sockets / "himds.lock", wait=False)
     except (StateError, BlockingIOError, OSError) as error:
         told = "another himdsd runs on this state folder" if isinstance(error, BlockingIOError) else error
         print(f"himdsd: {told}", file=sys.stderr)
         return 1
-    with lock:
-        log = Log(paths.daemon_log, sys.stderr, time.time, verbose=bool(words))  # noqa: TID251
+    with contextlib.closing(lock):
+        log = Log(paths.daemon_log, sys.stderr, time.time, verbose=verbose)  # noqa: TID251
         log.info(f"himdsd {AGENT_VERSION} started, process {os.getpid()}")
         service = partial(
             Service,
@@ -64,7 +77,7 @@ def main() -> int:
             listener=ListenerConfig(),
         )
         try:
-            asyncio.run(_run(service))
+            asyncio.run(_run(system, service))
         except OSError as error:
             log.error(f"himdsd cannot run: {error}")
             return 1
@@ -72,23 +85,10 @@ def main() -> int:
     return 0
 
 
-def _lock(paths: Paths) -> TextIO:
-    """Return the lock that keeps a second daemon away; it ends with the process."""
-    file = (paths.sockets / "himds.lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise
-    return file
-
-
-async def _run(service: Callable[[], Service]) -> None:
-    """Run a service until a signal ends it."""
+async def _run(system: System, service: Callable[[], Service]) -> None:
+    """Run a service until this process is told to end."""
     task = asyncio.ensure_future(service().run())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+    system.when_stopped(task.cancel)
     try:
         await task
     except asyncio.CancelledError:

@@ -7,7 +7,6 @@ files themselves, should somebody have edited them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable
 
@@ -18,8 +17,9 @@ from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.news import News
 from landbridge_agent.daemon.status import Status
 from landbridge_agent.dial import Proxy, Unreachable
-from landbridge_agent.local_socket import MAX_LINE, RELOAD, STATUS, WAIT, listen
+from landbridge_agent.local_socket import MAX_LINE, RELOAD, STATUS, WAIT
 from landbridge_agent.machine import AgentConfig, Machine, StateError
+from landbridge_agent.platform import here
 from landbridge_wire.listener import ListenerConfig
 
 POLL_SECONDS = 5.0
@@ -52,8 +52,8 @@ class Service:
         Raises:
             OSError: the local socket cannot be made.
         """
-        sock = listen(self._machine.paths.socket)
-        server = await asyncio.start_unix_server(self._answer, sock=sock, limit=MAX_LINE)
+        self._door = here().listen(self._machine.paths.socket)
+        server = await self._door.serve(self._answer, MAX_LINE)
         identity = asyncio.ensure_future(self._identity.run())
         try:
             await self._follow()
@@ -61,8 +61,7 @@ class Service:
             server.close()
             identity.cancel()
             await asyncio.gather(identity, return_exceptions=True)
-            with contextlib.suppress(OSError):
-                self._machine.paths.socket.unlink()
+            self._door.close()
 
     async def _follow(self) -> None:
         while True:
@@ -181,6 +180,8 @@ class Service:
     async def _reply(self, line: bytes, reader: asyncio.StreamReader) -> dict[str, object]:
         message = json.loads(line)
         command = message.get("command") if isinstance(message, dict) else None
+        if command is None or not self._door.admits(message):
+            return {"error": "not for you"}
         if command == STATUS:
             return self._state()
         if command == RELOAD:

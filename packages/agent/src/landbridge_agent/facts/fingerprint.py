@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 
 from landbridge_agent.paths import Paths
+from landbridge_agent.platform import here
 
-PLACES = ("etc/machine-id", "var/lib/dbus/machine-id")
 _PURPOSE = b"landbridge agent\0"
 
 
@@ -19,13 +19,5 @@ def read(paths: Paths) -> str:
 
     An agent with a folder of its own may have a machine-id there.
     """
-    roots = (paths.root, paths.root.__class__("/")) if paths.relocated else (paths.root,)
-    for root in roots:
-        for place in PLACES:
-            try:
-                text = (root / place).read_bytes()[:256].strip()
-            except OSError:
-                continue
-            if text:
-                return hashlib.sha256(_PURPOSE + text).hexdigest()
-    return ""
+    text = here().machine_id(paths)
+    return hashlib.sha256(_PURPOSE + text).hexdigest() if text else ""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import platform
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from landbridge_agent.facts import disks, network, os_release, processors, ssh_host_keys, surroundings
+from landbridge_agent.facts import surroundings
 from landbridge_agent.facts.disks import Disk
 from landbridge_agent.facts.dmi import Dmi
 from landbridge_agent.facts.network import Address, Interface
 from landbridge_agent.facts.os_release import OsRelease
 from landbridge_agent.facts.processors import Processors
 from landbridge_agent.local_config import Incoming
+from landbridge_agent.platform import here
 from landbridge_agent.version import AGENT_VERSION
 
 SSH_PORT = 22
@@ -34,6 +33,7 @@ class Sources(NamedTuple):
     host_keys: Mapping[int, Sequence[str]]
     disks: Sequence[Disk] = ()
     databases: Mapping[str, bool] = {}
+    system: str = "linux"
 
 
 def gather(incoming: Incoming, hardware: Dmi, ports: Sequence[int] = ()) -> Sources:
@@ -42,26 +42,7 @@ def gather(incoming: Incoming, hardware: Dmi, ports: Sequence[int] = ()) -> Sour
     ``hardware`` is what was found of it: root sees more than the daemon. ``ports`` are those that
     the cloud opened, where the local list is empty.
     """
-    uname = platform.uname()
-    return Sources(
-        os_release=os_release.read(),
-        kernel=uname.release,
-        architecture=uname.machine,
-        fqdn=_fqdn(),
-        dmi=hardware,
-        processors=processors.read(),
-        memory=processors.read_memory(),
-        interfaces=network.read(),
-        disks=disks.read(),
-        databases=surroundings.databases(),
-        host_keys=ssh_host_keys.read(incoming.ports or (SSH_PORT, *ports)) if incoming.enabled else {},
-    )
-
-
-def _fqdn() -> str:
-    """The name that the resolver gives this host, unless it only says that it is this host."""
-    name = socket.getfqdn()
-    return socket.gethostname() if name.partition(".")[0] == "localhost" else name
+    return here().gather(hardware, (incoming.ports or (SSH_PORT, *ports)) if incoming.enabled else ())
 
 
 def build(sources: Sources, configuration: Mapping[str, object]) -> dict[str, Any]:
@@ -71,8 +52,8 @@ def build(sources: Sources, configuration: Mapping[str, object]) -> dict[str, An
     """
     domain = sources.fqdn.partition(".")[2]
     return {
-        "osName": "linux",
-        "osType": "linux",
+        "osName": sources.system,
+        "osType": sources.system,
         "osVersion": sources.kernel,
         "osSku": sources.os_release.pretty_name or "unknown",
         "osEdition": "unknown",
