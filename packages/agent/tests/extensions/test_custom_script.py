@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -190,3 +191,20 @@ def test_removal_takes_the_runs_with_it(host):
 def test_another_version_than_the_built_in_one_is_asked_of_the_cloud(host):
     task = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "typeHandlerVersion": "3.0"}
     assert host.apply("script", **task).error_message.startswith("ExtensionNotFound")
+
+
+def test_an_interpreter_that_moved_is_named_anew_before_anything_is_run(host):
+    host.script(commandToExecute="true")
+    manifest = host.paths.extensions / FOLDER / "HandlerManifest.json"
+    manifest.write_text(manifest.read_text().replace("python", "python-of-before"))
+    assert host.remove("script").error_code == "" and host.left() == []
+
+
+def test_another_identity_of_the_machine_has_its_scripts_run_again(host, tmp_path):
+    count = tmp_path / "count"
+    config = {"resourceId": "/r", "endpoint": "https://e", "tokenEndpoint": "https://t"}
+    host.paths.agent_config.parent.mkdir(parents=True)
+    for principal in ("one", "one", "two"):
+        host.paths.agent_config.write_text(json.dumps({**config, "principalId": principal}))
+        assert host.script(commandToExecute=f"echo x >> '{count}'").error_code == ""
+    assert count.read_text() == "x\nx\n"

@@ -122,3 +122,11 @@ def test_a_download_is_given_up_after_ten_tries_and_taken_up_again_later(host, s
     shop.reads.clear()
     assert host.apply().error_code == ""
     assert shop.reads[0] == 400
+
+
+def test_a_package_whose_content_is_damaged_is_refused(host, shop):
+    content = bytearray(shop.zip(cases={"enable": "say success 0 fine"}))
+    at = content.index(b"bin/handler") + 60
+    content[at : at + 40] = bytes(40)
+    shop.publish("1.0", bytes(content))
+    assert "cannot be unpacked" in refused(host)

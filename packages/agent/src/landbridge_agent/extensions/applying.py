@@ -30,7 +30,7 @@ def apply(context: Context, record: Record, wish: Wish) -> str:
     upgrading.recover(context, record)
     _check_same_handler(record, wish)
     choice = context.choose(wish.handler, wish.least, _installed(context, record, wish))
-    said = context.records.digest(wish.said)
+    said = context.records.digest({**wish.said, "owner": context.owner})
     if record.digest == said and record.state == SUCCEEDED and _is_there(context, record, choice):
         return _last_word(context, record)
     before = record.handler if record.is_here else None

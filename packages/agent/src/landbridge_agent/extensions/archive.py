@@ -5,10 +5,12 @@ What is unpacked is bounded by what comes out, not by what the archive says abou
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from landbridge_agent.extensions.errors import ExtensionFailed
@@ -20,6 +22,11 @@ MAX_RATIO = 200
 
 SMALL = 16 * 1024 * 1024
 """Below this many bytes the ratio does not matter."""
+
+DAMAGED = (
+    zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error, lzma.LZMAError
+)  # fmt: skip
+"""What ``zipfile`` raises for what it cannot read."""
 
 _CHUNK = 256 * 1024
 
@@ -33,8 +40,9 @@ def unpack(archive: Path, folder: Path, max_unpacked: int = MAX_UNPACKED) -> Non
     folder.mkdir(parents=True, mode=0o700)
     try:
         with zipfile.ZipFile(archive) as package:
-            _unpack(package, folder, _bound(archive.stat().st_size, max_unpacked))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+            room = shutil.disk_usage(folder).free * 9 // 10
+            _unpack(package, folder, min(_bound(archive.stat().st_size, max_unpacked), room))
+    except DAMAGED as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ExtensionFailed(f"The package cannot be unpacked: {error}.") from error
     except OSError as error:
@@ -86,6 +94,8 @@ def _write(package: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left
         while chunk := source.read(_CHUNK):
             written += len(chunk)
             if written > left:
-                raise ExtensionFailed("The package unpacks to far more than its size; it is not taken.")
+                raise ExtensionFailed(
+                    "The package unpacks to far more than its size, or than there is room for; it is not taken."
+                )
             file.write(chunk)
     return written

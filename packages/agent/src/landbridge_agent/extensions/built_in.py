@@ -30,7 +30,8 @@ def write(folder: Path, interpreter: str) -> None:
     said |= {"rebootAfterInstall": False, "reportHeartbeat": False, "updateMode": "UpdateWithInstall"}
     value = [{"name": CUSTOM_SCRIPT.type, "version": 1.0, "handlerManifest": said}]
     if folder.is_dir():
-        files.write_json(folder / MANIFEST, value)
+        if files.read_json(folder / MANIFEST) != value:
+            files.write_json(folder / MANIFEST, value)
         return
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     fresh = folder.parent / f"{files.TEMPORARY}{os.getpid()}-{folder.name}"

@@ -21,6 +21,7 @@ from landbridge_agent.extensions.machine_key import MachineCertificate
 from landbridge_agent.extensions.names import Handler, fits, version_key
 from landbridge_agent.extensions.packages import Source
 from landbridge_agent.extensions.records import Record, Records
+from landbridge_agent.machine import Machine, StateError
 from landbridge_agent.work.task import Task
 from landbridge_wire.work_api import ExtensionPackage
 
@@ -62,8 +63,23 @@ class Context:
         return machine_key.obtain(self.task.paths.extensions, self.now)
 
     def folder(self, handler: Handler) -> HandlerFolder:
-        """Return the folder of a handler, whether it exists or not."""
-        return HandlerFolder(self.task.paths, handler)
+        """Return the folder of a handler, whether it exists or not.
+
+        The built-in handler's is renewed: the interpreter that it names may have moved.
+        """
+        folder = HandlerFolder(self.task.paths, handler)
+        if handler.key == built_in.CUSTOM_SCRIPT.key and folder.exists:
+            built_in.write(folder.path, sys.executable)
+        return folder
+
+    @property
+    def owner(self) -> str:
+        """Who this machine is in the cloud: what it did for an earlier identity was done for another."""
+        try:
+            config = Machine(self.task.paths).config()
+        except StateError:
+            return ""
+        return config.principalId if config is not None else ""
 
     def say(self, record: Record, what: str, outcome: str) -> None:
         """Note an event in the history of a record."""
