@@ -60,6 +60,7 @@ from landbridge_server.reconcile.flush_presence import FlushPresence
 from landbridge_server.reconcile.follow_keys import FollowKeys
 from landbridge_server.reconcile.follow_rotation import FollowRotation
 from landbridge_server.reconcile.forget_packages import ForgetPackages
+from landbridge_server.reconcile.upgrade_extensions import UpgradeExtensions
 from landbridge_server.relay.broker import Broker
 from landbridge_server.relay.credentials import RelayCredentials
 from landbridge_server.relay.names import hybrid_connection_path
@@ -82,6 +83,7 @@ RECHECK_SECONDS = 1.0
 DELETION_SECONDS = 30.0
 ROTATION_SECONDS = 2.0
 PACKAGES_SECONDS = 600.0
+UPGRADES_SECONDS = 30.0
 RENEWAL_SECONDS = 10.0
 """A look at the times of two files; little more is done unless something changed."""
 
@@ -229,6 +231,7 @@ class ControlPlane:
                 Task("follow_keys", self.signing_keys, ROTATION_SECONDS),
                 Task("renew_certificate", self._renew_certificate, RENEWAL_SECONDS),
                 Task("forget_packages", ForgetPackages(self.db, self.clock), PACKAGES_SECONDS),
+                Task("upgrade_extensions", self._upgrades(), UPGRADES_SECONDS),
             ]
         )
         enrollments = Enrollments(
@@ -263,6 +266,13 @@ class ControlPlane:
             lambda: self._trust()[0],
             self._news_task.wake,
         )
+
+    def _upgrades(self) -> UpgradeExtensions:
+        def connected(machine_key: str) -> bool:
+            return self._status(machine_key)[0] == "Connected"
+
+        wake = self._news_task.wake
+        return UpgradeExtensions(self.db, connected, self.activity, wake, self.clock)
 
     def _trust(self) -> tuple[str, float]:
         """Return the roots that machines are to trust, and since when their certificates are current.

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from landbridge_server.arm import documents, etags, operations
+from landbridge_server.arm.event_documents import Who
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.removal import remove
 from landbridge_server.arm.resource_type import Document, Effects, ResourceType
@@ -74,7 +75,7 @@ def ask(
     connection: Connection,
     kind: str,
     target: str,
-    caller: Caller,
+    caller: Caller | Who,
     now: float,
     content: Mapping[str, Any] | None = None,
 ) -> Operation:
@@ -278,7 +279,7 @@ def report(
         operations.succeed(connection, work_id, now)
         work.set_detached(connection, work_id, now)
     if said.ended or goes_on:
-        properties["provisioningState"] = _state_after(item, said, newer)
+        properties["provisioningState"] = _state_after(item, said, newer or _earlier(connection, item))
     rewrite(connection, stored, document, now)
 
 
@@ -311,10 +312,21 @@ def newer_than(connection: Connection, item: Item) -> Item | None:
     return later[-1] if later else None
 
 
-def _state_after(item: Item, said: Report, newer: Item | None) -> str:
-    if newer is None:
+def _earlier(connection: Connection, item: Item) -> Item | None:
+    """Return what was asked about the same resource before an item and has not ended, the newest."""
+    rest = [
+        one
+        for one in work.of_target(connection, item.target_key)
+        if one.kind in (APPLY, REMOVE) and one.work_id != item.work_id and one.detached_at is None
+    ]
+    return rest[-1] if rest else None
+
+
+def _state_after(item: Item, said: Report, other: Item | None) -> str:
+    """Return the state of a resource about which ``other`` has still to be done, if anything."""
+    if other is None:
         # What was detached has succeeded already: how it ended is told elsewhere.
         return FAILED if said.error is not None and item.detached_at is None else SUCCEEDED
-    if newer.kind == REMOVE:
+    if other.kind == REMOVE:
         return DELETING
     return CREATING if item.kind == REMOVE and said.error is None else UPDATING

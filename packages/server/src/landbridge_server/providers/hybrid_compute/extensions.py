@@ -10,9 +10,13 @@ import re
 from typing import Any
 
 from landbridge_server.arm import refusals
+from landbridge_server.arm.resource_type import Effects
 from landbridge_server.arm.shape import ANY, Named, Text
 from landbridge_server.providers.hybrid_compute.on_machine import OnMachine
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
+from landbridge_server.store import extension_upgrades
+from landbridge_server.store.database import Connection
+from landbridge_server.store.resources import Stored
 
 REQUIRED = ("publisher", "type")
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}", re.ASCII)
@@ -76,3 +80,8 @@ class Extensions(OnMachine):
                 )
         if "typeHandlerVersion" in kept:
             version(kept["typeHandlerVersion"], "properties.typeHandlerVersion")
+
+    def on_delete(self, connection: Connection, stored: Stored, effects: Effects) -> None:
+        """Forget what it was asked, too."""
+        super().on_delete(connection, stored, effects)
+        extension_upgrades.forget(connection, stored.key)
