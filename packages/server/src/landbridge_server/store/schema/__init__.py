@@ -34,7 +34,7 @@ from landbridge_server.store.schema.extensions import (
     extension_packages,
     extension_upgrades,
 )
-from landbridge_server.store.schema.fleet import certificates, machines, mail, nodes, presence
+from landbridge_server.store.schema.fleet import certificates, former_names, machines, mail, nodes, presence
 from landbridge_server.store.schema.operations import (
     events,
     machine_news,
@@ -74,6 +74,7 @@ __all__ = [
     "extension_packages",
     "extension_upgrades",
     "feature_registrations",
+    "former_names",
     "group_members",
     "groups",
     "guests",

@@ -19,6 +19,14 @@ machines = Table(
     Column("fingerprint", NAME),  # of the computer that its agent first came from
 )
 
+# What machines were called before: whoever asks for such a name is told the new one.
+former_names = Table(
+    "former_names",
+    metadata,
+    Column("former_key", NAME, primary_key=True),
+    Column("principal_id", NAME, nullable=False, index=True),  # its identity stays, whatever it is called
+)
+
 presence = Table(
     "presence",
     metadata,
