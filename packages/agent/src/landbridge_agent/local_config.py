@@ -22,6 +22,7 @@ ALLOWLIST = "extensions.allowlist"
 BLOCKLIST = "extensions.blocklist"
 EXTENSIONS_ENABLED = "extensions.enabled"
 GUEST_ENABLED = "guestconfiguration.enabled"
+GUEST_SCRIPTS = "guestconfiguration.scripts.enabled"
 MODE = "config.mode"
 GUEST_CPU = "guestconfiguration.agent.cpulimit"
 EXTENSIONS_CPU = "extensions.agent.cpulimit"
@@ -117,6 +118,13 @@ PROPERTIES = {
             GUEST_ENABLED,
             True,
             "Whether guest configuration may audit or change this machine.",
+            local_values.switch,
+            "bool",
+        ),
+        Property(
+            GUEST_SCRIPTS,
+            False,
+            "Whether scripts of configurations (nxScript) may run on this machine.",
             local_values.switch,
             "bool",
         ),

@@ -18,6 +18,7 @@ from landbridge_agent.local_config import (
     FULL,
     GUEST_CPU,
     GUEST_ENABLED,
+    GUEST_SCRIPTS,
     MODE,
     MONITOR,
     PROPERTIES,
@@ -89,6 +90,11 @@ def guest_configuration(settings: Mapping[str, object]) -> Verdict:
     if value_of(settings, PROPERTIES[GUEST_ENABLED]) is not True:
         return Verdict(False, f"{GUEST_ENABLED} is false")
     return Verdict(True)
+
+
+def guest_scripts(settings: Mapping[str, object]) -> bool:
+    """Return whether scripts of configurations may run; only this machine's administrator says so."""
+    return value_of(settings, PROPERTIES[GUEST_SCRIPTS]) is True
 
 
 def cpu_limits(settings: Mapping[str, object]) -> tuple[int, int]:

@@ -77,6 +77,7 @@ async def test_config_list_prints_the_originals_text(azcmagent):
         "  extensions.blocklist                                  : []\n"
         "  extensions.enabled                                    : true\n"
         "  guestconfiguration.enabled                            : true\n"
+        "  guestconfiguration.scripts.enabled                    : false\n"
         "  config.mode                                           : full\n"
         "  guestconfiguration.agent.cpulimit                     : 5\n"
         "  extensions.agent.cpulimit                             : 5\n"
@@ -163,7 +164,7 @@ async def test_what_is_refused_makes_no_folder(azcmagent):
 
 async def test_info_describes_every_property(azcmagent):
     told = json.loads((await azcmagent("config", "info", "-j")).out)["properties"]
-    assert len(told) == 12
+    assert len(told) == 13
     assert all(one["description"] and one["type"] for one in told)
     text = (await azcmagent("config", "info", "config.mode")).out
     assert "full or monitor" in text and "Default: full" in text

@@ -120,7 +120,12 @@ def test_what_was_written_is_read_as_it_was(instances):
     assert [one._replace(line=1) for one in found] == instances
 
 
-@given(st.text() | st.lists(st.sampled_from(['"', "{", "}", "=", ";", ",", "instance of a ", "$x", "\\", "1", "/*"])).map("".join))
+@given(
+    st.text()
+    | st.lists(st.sampled_from(['"', "{", "}", "=", ";", ",", "instance of a ", "$x", "\\", "1", "/*"])).map(
+        "".join
+    )
+)
 def test_whatever_comes_only_a_mof_error_is_raised(text):
     try:
         mof.parse(text)

@@ -84,7 +84,9 @@ def decode(content: bytes) -> str:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise MofError(f"the document is not {'UTF-16' if wide else 'UTF-8'}: {error.reason}", line, 1) from None
+        raise MofError(
+            f"the document is not {'UTF-16' if wide else 'UTF-8'}: {error.reason}", line, 1
+        ) from None
 
 
 def parse(text: str) -> list[Instance]:
