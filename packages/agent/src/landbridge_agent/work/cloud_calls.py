@@ -14,10 +14,11 @@ from urllib.parse import quote, urlencode
 
 from landbridge_agent import local_policy
 from landbridge_agent.daemon.control_plane import ControlPlane, Refused
-from landbridge_agent.dial import Dialer, proxy_from, split_https
+from landbridge_agent.dial import Dialer, Unreachable, proxy_from, split_https
 from landbridge_agent.facts import fingerprint
 from landbridge_agent.https import Client, Response
-from landbridge_agent.machine import AgentConfig, CloudFile, Machine
+from landbridge_agent.local_config import InvalidSetting
+from landbridge_agent.machine import AgentConfig, CloudFile, Machine, StateError
 from landbridge_agent.proxies import Proxy
 from landbridge_agent.version import AGENT_VERSION
 from landbridge_agent.work import trusted
@@ -47,8 +48,8 @@ class Calls:
         """Follow the CA file, the roots and the proxy, which may have changed.
 
         Raises:
-            Unreachable: the CA file cannot be used. StateError, InvalidSetting: the local
-                configuration is damaged; then nothing is reached by a way nobody wants.
+            Unreachable: the CA file cannot be used, or the local configuration is damaged; then
+                nothing is reached by a way that nobody wants.
         """
         paths = self.machine.paths
         watched = (Path(self.cloud.ca_file or "/"), paths.work / trusted.LEARNT)
@@ -56,7 +57,10 @@ class Calls:
         if mark != self._mark:
             self.dialer.use(trusted.context_of(paths, self.cloud))
             self._mark = mark
-        self.dialer.proxy = proxy_of(self.machine, self.config, self.environment)
+        try:
+            self.dialer.proxy = proxy_of(self.machine, self.config, self.environment)
+        except (StateError, InvalidSetting) as error:
+            raise Unreachable(f"The local configuration cannot be used: {error}") from error
 
     async def work(self) -> Work:
         """Return what this machine has to do.

@@ -15,8 +15,6 @@ from pathlib import Path
 from landbridge_agent.daemon.control_plane import Refused
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.dial import Unreachable
-from landbridge_agent.local_config import InvalidSetting
-from landbridge_agent.machine import StateError
 from landbridge_agent.paths import Paths
 from landbridge_agent.work import entry
 from landbridge_agent.work.cloud_calls import Calls
@@ -30,7 +28,7 @@ UNWANTED = 404
 BROKEN = frozenset({400, 413, 415, 422})
 """Statuses that do not change when the same is sent again."""
 
-PASSING = (Unreachable, Refused, StateError, InvalidSetting, OSError)
+PASSING = (Unreachable, Refused, OSError)
 """What keeps something from being delivered now."""
 
 

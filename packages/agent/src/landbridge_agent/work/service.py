@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from landbridge_agent.daemon.control_plane import Refused
 from landbridge_agent.daemon.log import Log
@@ -21,6 +22,9 @@ from landbridge_agent.work.journal import Journal
 from landbridge_agent.work.runner import Runner
 from landbridge_wire.work_api import PULL_SECONDS, Work
 
+if TYPE_CHECKING:
+    from landbridge_agent.guest.reconciler import GuestConfiguration
+
 LOOK_SECONDS = 15.0
 """How often is looked whether the machine is still the same one, without anybody telling."""
 
@@ -28,6 +32,7 @@ RETRIES = (1.0, 5.0, 15.0, 60.0)
 """The pauses after which the cloud is asked again that could not be reached; each up to half longer."""
 
 QUIET_SECONDS = 0.2
+AGAIN_SECONDS = 30.0
 
 
 class Service:
@@ -119,19 +124,44 @@ class Service:
         self._complain("")
         self._log.info(f"Work of {config.resourceId} is carried out for {calls.config.endpoint}")
         queues = Runner(self._machine.paths, self._journal, calls, self._environment, self._log, self._clock)
-        running = asyncio.ensure_future(queues.run())
-        fetching = asyncio.ensure_future(self._fetch_again(config, calls, queues))
-        both = (running, fetching)
+        guest = self._guest(calls)
+        parts = [
+            asyncio.ensure_future(one)
+            for one in (
+                queues.run(),
+                self._configure(guest),
+                self._fetch_again(config, calls, queues, guest.poke),
+            )
+        ]
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in both:
+            for task in parts:
                 task.cancel()
-            results = await asyncio.gather(*both, return_exceptions=True)
+            results = await asyncio.gather(*parts, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 self._log.error(f"A defect ended the queues: {result!r}. They begin anew.")
                 await asyncio.sleep(LOOK_SECONDS)
+
+    def _guest(self, calls: Calls) -> GuestConfiguration:
+        from landbridge_agent.guest.reconciler import GuestConfiguration  # who is not connected needs none
+
+        machine = self._machine
+        return GuestConfiguration(
+            machine.paths, self._log, calls, machine.local_settings, self._clock, self._environment
+        )
+
+    async def _configure(self, guest: GuestConfiguration) -> None:
+        """Have guest configuration go on, whatever befalls it: the queues do not wait for it."""
+        while True:
+            try:
+                await guest.run()
+            except Exception as error:
+                self._log.error(
+                    f"Guest configuration ended: {type(error).__name__}: {error}. It begins anew."
+                )
+            await asyncio.sleep(AGAIN_SECONDS)
 
     def _is_the_same(self, config: AgentConfig) -> bool:
         try:
@@ -140,7 +170,10 @@ class Service:
             return True  # a file that cannot be read says nothing
         return found is not None and found.identity == config.identity
 
-    async def _fetch_again(self, config: AgentConfig, calls: Calls, queues: Runner) -> None:
+    async def _fetch_again(
+        self, config: AgentConfig, calls: Calls, queues: Runner, also: Callable[[], None]
+    ) -> None:
+        """Fetch whenever there may be something new, until the machine is another one; ``also`` is told."""
         loop = asyncio.get_running_loop()
         failures = 0
         while self._is_the_same(config):
@@ -152,13 +185,14 @@ class Service:
             await asyncio.sleep(QUIET_SECONDS)
             while loop.time() < until and self._is_the_same(config):
                 if await self._changed(min(LOOK_SECONDS, until - loop.time())):
+                    also()
                     break
 
     async def _fetch(self, calls: Calls, queues: Runner) -> bool:
         """Fetch the work once; say whether the cloud could be asked."""
         try:
             work = await calls.work()
-        except (Refused, Unreachable, StateError, InvalidSetting, OSError) as error:
+        except (Refused, Unreachable, OSError) as error:
             self._complain(f"The work of this machine cannot be fetched: {error}")
             return isinstance(error, Refused) and error.status not in (429, 500, 502, 503, 504)
         self._complain("")
