@@ -28,7 +28,7 @@ def run(call: Call) -> int:
     else:
         config = _connected(call, machine, config)
     if not tell(call):
-        how = "himdsd" if call.paths.relocated else "service himds start"
+        how = "himdsd" if call.paths.relocated else "service himds start; service extd start"
         call.out.warn(f"The machine is connected, but its agent service does not run. Start it: {how}.")
     _report(call, config)
     return 0
