@@ -2,7 +2,7 @@
 
 The steps, in this order; each has its own text:
  1. the JWS is compact (RFC 7515), ES256, with a chain in ``x5c`` of at most ``MAX_CHAIN`` certificates;
- 2. each certificate of the chain was issued by the next, the last by a root that this machine trusts,
+ 2. each certificate of the chain was issued by the next, up to one by a root that this machine trusts,
     each issuer is a CA that may sign certificates, and none is outside its period (RFC 5280, 6.1);
  3. the first is for code signing (RFC 5280, 4.2.1.12) and for nothing that is a CA;
  4. the signature is the first's;
@@ -98,14 +98,24 @@ def _roots(pem: str) -> list[x509.Certificate]:
     return [x509.load_pem_x509_certificate((mark + part).encode()) for part in pem.split(mark)[1:]]
 
 
-def _check_chain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: float) -> None:
+def _path(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the shortest beginning of a chain that a root vouches for, with that root at its end.
+
+    While a cloud's root is rotated, the chain goes on to the root before (RFC 4158, 2).
+    """
     ders = {root.public_bytes(Encoding.DER) for root in roots}
-    path = list(chain)
-    if path[-1].public_bytes(Encoding.DER) not in ders:
+    for length in range(1, len(chain) + 1):
+        path = list(chain[:length])
+        if path[-1].public_bytes(Encoding.DER) in ders:
+            return path
         above = [root for root in roots if _issued(path[-1], root)]
-        if not above:
-            raise _Unsigned("no root that this machine trusts vouches for its signer")
-        path.append(above[0])
+        if above:
+            return [*path, above[0]]
+    raise _Unsigned("no root that this machine trusts vouches for its signer")
+
+
+def _check_chain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: float) -> None:
+    path = _path(chain, roots)
     for position, certificate in enumerate(path):
         begins, ends = period(certificate)
         if not begins <= now <= ends:
