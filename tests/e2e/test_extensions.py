@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from running import GROUP, PROGRAMS, Agent, ControlPlane, short_folder
+from page_blocks import read
+from real_az import Az
+from running import CLONE, GROUP, PROGRAMS, Agent, ControlPlane, short_folder
 from warm_az import Server, WarmAz
 
 pytestmark = [pytest.mark.az]
@@ -57,6 +60,33 @@ def az(cloud: ControlPlane) -> Iterator[WarmAz]:
         server.stop()
 
 
+def paste(az: WarmAz, machine: Agent, script: str) -> str:
+    """Run a block of the page as a reader does, signed in as the administrator; return what it printed."""
+    programs = machine.root / "programs"
+    programs.mkdir(exist_ok=True)
+    sudo = programs / "sudo"
+    sudo.write_text('#!/bin/sh\nexec "$@"\n')
+    sudo.chmod(0o755)
+    cold = Az(az.version, machine.root, machine.cloud.admin.ca_file)
+    path = [str(programs), str(cold.program.parent), str(PROGRAMS), cold.environment["PATH"]]
+    environment = cold.environment | {
+        "AZURE_CONFIG_DIR": str(az.home),
+        "LANDBRIDGE_AGENT_ROOT": str(machine.root),
+        "MACHINE": resource(machine.cloud).removesuffix("/extensions/setup"),
+        "PATH": ":".join(path),
+    }
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr[-3000:]}"
+    return done.stdout
+
+
 def wanted(cloud: ControlPlane, command: str, **more: Any) -> list[str]:
     """The words that ask for a custom script and wait for its end."""
     properties = {
@@ -96,3 +126,16 @@ def test_a_custom_script_of_az_succeeds_fails_is_changed_and_deleted(
     az("resource", "delete", "--ids", resource(cloud))
     assert az.call("resource", "show", "--ids", resource(cloud)).returncode == 3
     assert machine.run("extension", "list").stdout == "No extensions are installed.\n"
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_do_what_it_says(cloud: ControlPlane, machine: Agent, az: WarmAz) -> None:
+    blocks, _ = read((CLONE / "docs/how-to/extensions.md").read_text(), az.version)
+    create, again, delete, local = (block.text for block in blocks)
+    assert "Enable succeeded: \\n[stdout]\\nhello\\nroot" in paste(az, machine, create)
+    assert "[stdout]\\nagain" in paste(az, machine, again)
+    told = paste(az, machine, local)
+    assert "setup: 2" in told and "Removed setup: " in told
+    assert machine.run("extension", "list").stdout == "No extensions are installed.\n"
+    paste(az, machine, delete)
+    assert az.call("resource", "show", "--ids", resource(cloud)).returncode == 3

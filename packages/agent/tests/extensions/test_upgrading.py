@@ -114,3 +114,14 @@ def test_when_the_cloud_cannot_be_asked_what_is_here_does(host, shop, monkeypatc
     monkeypatch.setattr(shop, "find", fail)
     assert host.apply(settings={"a": 2}, typeHandlerVersion="1.0").error_code == ""
     assert "10 tries: the line is down" in host.apply("probe", typeHandlerVersion="3.0").error_message
+
+
+def test_what_was_upgraded_by_itself_is_not_put_back_by_a_change_of_settings(host, shop):
+    for version in ("1.0", "1.4"):
+        shop.publish(version, cases=SAYS)
+    host.apply(typeHandlerVersion="1.0", settings={})
+    assert host.upgrade("1.4").error_code == ""
+    host.apply(typeHandlerVersion="1.0", settings={"a": 1})
+    assert host.record().version == "1.4" and host.calls()[-1] == "enable 1.4 1"
+    host.apply(typeHandlerVersion="1.0", settings={"a": 2}, enableAutomaticUpgrade=False)
+    assert host.record().version == "1.0" and host.left() == ["Contoso.Tools.Probe-1.0"]

@@ -57,12 +57,11 @@ def _check_same_handler(record: Record, wish: Wish) -> None:
 
 
 def _installed(context: Context, record: Record, wish: Wish) -> Handler | None:
-    """Return the version that is here, for this resource or for another that shares the handler."""
-    if record.is_here and context.folder(record.handler).exists:
-        return record.handler
-    for other in context.records.sharing(record, wish.handler):
-        if context.folder(other.handler).exists:
-            return other.handler
+    """Return the version that is here and will do, for this resource or for another that shares it."""
+    known = [record] if record.is_here else []
+    for one in [*known, *context.records.sharing(record, wish.handler)]:
+        if context.folder(one.handler).exists and wish.is_met_by(one.handler):
+            return one.handler
     return None
 
 

@@ -95,7 +95,7 @@ def _write(package: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left
             written += len(chunk)
             if written > left:
                 raise ExtensionFailed(
-                    "The package unpacks to far more than its size, or than there is room for; it is not taken."
+                    "The package unpacks to far more than its size, or than there is room for: it is refused."
                 )
             file.write(chunk)
     return written

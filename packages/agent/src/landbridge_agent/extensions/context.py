@@ -88,7 +88,7 @@ class Context:
     def choose(self, wanted: Handler, least: str, installed: Handler | None) -> Choice:
         """Return which version to have: the best there is, or what is here where nothing better is.
 
-        ``least`` is the lowest version that will do.
+        ``least`` is the lowest version that will do, ``installed`` one that is here and will do.
 
         Raises:
             ExtensionFailed: there is none.
@@ -96,7 +96,7 @@ class Context:
         own = built_in.CUSTOM_SCRIPT
         if wanted.key == own.key and fits(own.version, wanted.version) and _reaches(own.version, least):
             return Choice(own, None)
-        good = installed if installed and fits(installed.version, wanted.version) else None
+        good = installed
         try:
             package = packages.find(self.source, wanted, self.pause)
             if not _reaches(package.version, least):

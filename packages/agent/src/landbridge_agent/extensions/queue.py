@@ -13,7 +13,7 @@ from landbridge_agent.extensions import applying, removing, upgrading, views, wi
 from landbridge_agent.extensions.cloud_source import CloudSource
 from landbridge_agent.extensions.context import Busy, Context
 from landbridge_agent.extensions.errors import HCRP400, ExtensionFailed
-from landbridge_agent.extensions.names import Handler, handler
+from landbridge_agent.extensions.names import Handler, fits, handler
 from landbridge_agent.extensions.records import FAILED, SUCCEEDED, WORKING, Record
 from landbridge_agent.local_config import InvalidSetting
 from landbridge_agent.work.task import Outcome, Task
@@ -139,7 +139,8 @@ def _upgrade_one(context: Context, name: str, asked: str) -> tuple[str, str]:
     _allow(context, wanted)
     upgrading.recover(context, record)
     here = context.folder(record.handler)
-    choice = context.choose(wanted, "", record.handler if here.exists else None)
+    good = here.exists and fits(record.version, asked)
+    choice = context.choose(wanted, "", record.handler if good else None)
     if choice.handler == record.handler:
         return record.version, f"{record.version} is what was asked for."
     if not here.exists:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from landbridge_agent.extensions.enabling import Settings
 from landbridge_agent.extensions.errors import ExtensionFailed
-from landbridge_agent.extensions.names import Handler, handler, wanted_version
+from landbridge_agent.extensions.names import Handler, fits, handler, version_key, wanted_version
 from landbridge_wire.work_api import WorkItem
 
 
@@ -18,6 +18,17 @@ class Wish(NamedTuple):
     least: str
     settings: Settings
     tag: str
+    stays_newer: bool
+    """Whether a version that was upgraded by itself is kept: ``enableAutomaticUpgrade`` is not off."""
+
+    def is_met_by(self, installed: Handler) -> bool:
+        """Say whether a version that is here will do."""
+        version = installed.version
+        if fits(version, self.handler.version):
+            return True
+        major = self.least.partition(".")[0]
+        newer = version_key(version) >= version_key(self.least)
+        return self.stays_newer and newer and fits(version, major)
 
     @property
     def said(self) -> dict[str, Any]:
@@ -41,7 +52,8 @@ def read(item: WorkItem) -> Wish:
     settings = Settings(_object(properties, "settings"), protected if isinstance(protected, Mapping) else {})
     tag = properties.get("forceUpdateTag") or ""
     version = wanted_version(wanted.version, minor)
-    return Wish(wanted._replace(version=version), wanted.version, settings, str(tag))
+    stays = properties.get("enableAutomaticUpgrade") is not False
+    return Wish(wanted._replace(version=version), wanted.version, settings, str(tag), stays)
 
 
 def _object(properties: Mapping[str, Any], name: str) -> Mapping[str, Any]:
