@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import output_chunks, output_streams
@@ -47,6 +47,14 @@ def stream(connection: Connection, resource_key: str, name: str) -> Stream | Non
     return Stream(*row) if row is not None else None
 
 
+_ADD_STREAM = Prepared(output_streams.insert())
+_SET_STREAM = Prepared(
+    update(output_streams)
+    .where(output_streams.c.resource_key == bindparam("key"), output_streams.c.stream == bindparam("name"))
+    .values(held=bindparam("now_held"), total=bindparam("now_total"))
+)
+
+
 def append(
     connection: Connection, resource_key: str, run: str, name: str, offset: int, data: bytes, limit: int
 ) -> int:
@@ -70,30 +78,38 @@ def append(
         _keep(connection, resource_key, name, held, fresh)
     end = Stream(run, held + len(fresh), max(total, offset + len(data)))
     if known is None:
-        values = {"resource_key": resource_key, "stream": name, **end._asdict()}
-        connection.execute(output_streams.insert(), values)
+        _ADD_STREAM.run(connection, {"resource_key": resource_key, "stream": name, **end._asdict()})
     elif end != known:
-        place = (output_streams.c.resource_key == resource_key) & (output_streams.c.stream == name)
-        connection.execute(update(output_streams).where(place).values(held=end.held, total=end.total))
+        place = {"key": resource_key, "name": name}
+        _SET_STREAM.run(connection, place | {"now_held": end.held, "now_total": end.total})
     return end.total
+
+
+_HERE = (output_chunks.c.resource_key == bindparam("key"), output_chunks.c.stream == bindparam("name"))
+_LAST_CHUNK = Prepared(
+    select(output_chunks.c.start, output_chunks.c.content)
+    .where(*_HERE, output_chunks.c.start > bindparam("least"))
+    .order_by(output_chunks.c.start.desc())
+    .limit(1)
+)
+_SET_CHUNK = Prepared(
+    update(output_chunks)
+    .where(*_HERE, output_chunks.c.start == bindparam("begin"))
+    .values(content=bindparam("joined"))
+)
+_ADD_CHUNK = Prepared(output_chunks.insert())
 
 
 def _keep(connection: Connection, resource_key: str, name: str, held: int, fresh: bytes) -> None:
     """Write bytes behind those that are held, into the last row while that is small."""
-    here = (output_chunks.c.resource_key == resource_key) & (output_chunks.c.stream == name)
-    small = output_chunks.c.start > held - CHUNK
-    query = select(output_chunks.c.start, output_chunks.c.content).where(here, small)
-    last = connection.execute(query.order_by(output_chunks.c.start.desc()).limit(1)).first()
+    place = {"key": resource_key, "name": name}
+    last = _LAST_CHUNK.first(connection, place | {"least": held - CHUNK})
     if last is not None and len(last[1]) + len(fresh) <= CHUNK:
         joined = bytes(last[1]) + fresh
-        connection.execute(
-            update(output_chunks).where(here, output_chunks.c.start == last[0]).values(content=joined)
-        )
+        _SET_CHUNK.run(connection, place | {"begin": last[0], "joined": joined})
         return
-    connection.execute(
-        output_chunks.insert(),
-        {"resource_key": resource_key, "stream": name, "start": held, "content": fresh},
-    )
+    row = {"resource_key": resource_key, "stream": name, "start": held, "content": fresh}
+    _ADD_CHUNK.run(connection, row)
 
 
 def read(connection: Connection, resource_key: str, name: str, offset: int, count: int) -> bytes:
@@ -109,10 +125,21 @@ def read(connection: Connection, resource_key: str, name: str, offset: int, coun
     return found[offset - begin : offset - begin + count]
 
 
+# "0" follows "/": the range holds exactly the keys that begin with the key and "/".
+_REMOVE_BELOW = [
+    Prepared(
+        table.delete().where(
+            or_(
+                table.c.resource_key == bindparam("key"),
+                and_(table.c.resource_key > bindparam("first"), table.c.resource_key < bindparam("last")),
+            )
+        )
+    )
+    for table in (output_chunks, output_streams)
+]
+
+
 def remove_below(connection: Connection, key: str) -> None:
     """Forget what a resource and everything under it has printed."""
-    for table in (output_chunks, output_streams):
-        column = table.c.resource_key
-        # "0" follows "/": the range holds exactly the keys that begin with the key and "/".
-        under = (column > key + "/") & (column < key + "0")
-        connection.execute(table.delete().where(or_(column == key, under)))
+    for one in _REMOVE_BELOW:
+        one.run(connection, {"key": key, "first": key + "/", "last": key + "0"})

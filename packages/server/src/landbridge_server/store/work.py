@@ -31,6 +31,10 @@ class Item(NamedTuple):
     detached_at: float | None = None
 
 
+_LAST = Prepared(select(func.max(work.c.sequence)).where(work.c.machine_key == bindparam("machine")))
+_ADD = Prepared(work.insert())
+
+
 def add(
     connection: Connection,
     *,
@@ -42,31 +46,41 @@ def add(
     now: float,
 ) -> Item:
     """Add a thing to do, behind everything that the machine is asked already."""
-    last = connection.execute(
-        select(func.max(work.c.sequence)).where(work.c.machine_key == machine_key)
-    ).scalar()
-    item = Item(work_id, machine_key, (last or 0) + 1, target_key, kind, content, now, None)
-    connection.execute(work.insert(), item._asdict())
+    last = _LAST.first(connection, {"machine": machine_key})
+    item = Item(work_id, machine_key, (last[0] or 0) + 1, target_key, kind, content, now, None)
+    _ADD.run(connection, item._asdict())
     machine_news.mark(connection, machine_key, machine_news.WORK)
     return item
 
 
+_GET = Prepared(select(work).where(work.c.work_id == bindparam("one")))
+
+
 def get(connection: Connection, work_id: str) -> Item | None:
     """Return the thing to do with this id; None: it has ended, or never was."""
-    row = connection.execute(select(work).where(work.c.work_id == work_id)).first()
+    row = _GET.first(connection, {"one": work_id})
     return Item(*row) if row is not None else None
+
+
+_OF_TARGET = Prepared(select(work).where(work.c.target_key == bindparam("target")).order_by(work.c.sequence))
 
 
 def of_target(connection: Connection, target_key: str) -> list[Item]:
     """Return what is still to be done about a resource, the oldest first."""
-    query = select(work).where(work.c.target_key == target_key).order_by(work.c.sequence)
-    return [Item(*row) for row in connection.execute(query)]
+    return [Item(*row) for row in _OF_TARGET.rows(connection, {"target": target_key})]
+
+
+_OF_MACHINE = Prepared(
+    select(work)
+    .where(work.c.machine_key == bindparam("machine"))
+    .order_by(work.c.sequence)
+    .limit(bindparam("most"))
+)
 
 
 def of_machine(connection: Connection, machine_key: str, limit: int = 1000) -> list[Item]:
     """Return what a machine has still to do, the oldest first."""
-    query = select(work).where(work.c.machine_key == machine_key).order_by(work.c.sequence).limit(limit)
-    return [Item(*row) for row in connection.execute(query)]
+    return [Item(*row) for row in _OF_MACHINE.rows(connection, {"machine": machine_key, "most": limit})]
 
 
 def later(connection: Connection, machine_key: str, sequence: int, kinds: Sequence[str]) -> list[Item]:
@@ -94,19 +108,39 @@ def at_or_below(connection: Connection, key: str) -> list[Item]:
     return [Item(*row) for row in _AT_OR_BELOW.rows(connection, place)]
 
 
+_SET_FETCHED = Prepared(
+    update(work)
+    .where(work.c.work_id == bindparam("one"), work.c.fetched_at.is_(None))
+    .values(fetched_at=bindparam("now"))
+)
+
+
 def set_fetched(connection: Connection, work_ids: list[str], now: float) -> None:
     """Note that the machine's agent holds these; the first time counts."""
     if work_ids:
-        new = (work.c.work_id.in_(work_ids), work.c.fetched_at.is_(None))
-        connection.execute(update(work).where(*new).values(fetched_at=now))
+        _SET_FETCHED.run_all(connection, [{"one": one, "now": now} for one in work_ids])
+
+
+_SET_DETACHED = Prepared(
+    update(work).where(work.c.work_id == bindparam("one")).values(detached_at=bindparam("now"))
+)
+
+
+def set_content(connection: Connection, work_ids: list[str], content: str) -> None:
+    """Replace what is noted with these."""
+    if work_ids:
+        connection.execute(update(work).where(work.c.work_id.in_(work_ids)).values(content=content))
 
 
 def set_detached(connection: Connection, work_id: str, now: float) -> None:
     """Note that the operation of an item has ended and its machine goes on."""
-    connection.execute(update(work).where(work.c.work_id == work_id).values(detached_at=now))
+    _SET_DETACHED.run(connection, {"one": work_id, "now": now})
+
+
+_REMOVE = Prepared(work.delete().where(work.c.work_id == bindparam("one")))
 
 
 def remove(connection: Connection, work_ids: list[str]) -> None:
     """Forget these: they have ended."""
     if work_ids:
-        connection.execute(work.delete().where(work.c.work_id.in_(work_ids)))
+        _REMOVE.run_all(connection, [{"one": one} for one in work_ids])
