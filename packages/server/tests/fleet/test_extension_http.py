@@ -6,7 +6,9 @@ import base64
 import hashlib
 import io
 import json
+import random
 import uuid
+from urllib.parse import quote
 
 import pytest
 from cryptography import x509
@@ -261,3 +263,49 @@ async def test_a_version_is_published_once_however_it_is_written(cloud):
         with pytest.raises(Refused, match="published already"):
             publish(cloud, version, publisher=publisher)
     assert publish(cloud, "1.0.1", publisher="CONTOSO.tools").publisher == "Contoso.Tools"
+
+
+ODD = (
+    "",
+    "..",
+    "%00",
+    "%2f",
+    "%ff",
+    "a b",
+    "é",
+    "x" * 3000,
+    "1" * 400,
+    "1.0.0",
+    "*",
+    "'--",
+    "\u202e",
+    "latest",
+)
+FIELDS = {
+    "range": (
+        "bytes=",
+        "bytes=0-",
+        "bytes=-1,2",
+        "bytes=5-1",
+        "bytes=" + "9" * 500,
+        "items=0-1",
+        "\xff",
+        "bytes=0-0,",
+    ),
+    "if-range": ('"', 'W/"x"', "Sat, 21 Nov 2026 12:00:00 GMT", "\xff", "*"),
+    "if-none-match": ("*", '"', ",,,", "W/", '"x", W/"y"', "\xff"),
+}
+
+
+async def test_whatever_is_asked_is_answered_without_a_fault(cloud, get):
+    publish(cloud, "1.0.0")
+    chance = random.Random(7)  # the same cases each time
+    known = {200, 206, 304, 400, 404, 405, 416}
+    for _ in range(150):
+        version, publisher, kind = (quote(chance.choice(ODD), safe="%") for _ in range(3))
+        if chance.random() < 0.5:
+            publisher, kind, version = "contoso.tools", "motd", chance.choice(("1", "latest"))
+        fields = {name: chance.choice(values).encode("latin-1") for name, values in FIELDS.items()}
+        more = chance.choice(("", "/content", "/content/x", "/"))
+        answer = await get(version, more, publisher, kind, **fields)
+        assert answer.status_code in known, (answer.status_code, publisher, kind, version, fields)

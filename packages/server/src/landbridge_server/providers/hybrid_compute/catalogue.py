@@ -57,13 +57,16 @@ def offered(connection: Connection) -> list[Shipped]:
     )
 
 
-def of_full_name(connection: Connection, name: str) -> list[Shipped]:
-    """Return the versions of an extension by ``Publisher.Type`` as upgrades name it, the oldest first.
+def by_full_name(connection: Connection) -> dict[str, list[Shipped]]:
+    """Return the versions of each extension by ``publisher.type`` in lower case, the oldest first.
 
-    Where the dot between the two stands cannot be told: every extension that is so called counts.
+    Upgrades name extensions so. Where the dot between the two stands cannot be told: every
+    extension that is so called counts.
     """
-    called = name.lower()
-    return [one for one in offered(connection) if f"{one.publisher}.{one.extension_type}".lower() == called]
+    found: dict[str, list[Shipped]] = {}
+    for one in offered(connection):
+        found.setdefault(f"{one.publisher}.{one.extension_type}".lower(), []).append(one)
+    return found
 
 
 class Catalogue:

@@ -26,9 +26,10 @@ def check(connection: Connection, targets: Mapping[str, Mapping[str, Any]]) -> N
     Raises:
         ArmError: InvalidRequestContent, with what there is.
     """
+    shipped = catalogue.by_full_name(connection)
     for name, target in targets.items():
         wanted = target.get("targetVersion") or ""
-        found = catalogue.of_full_name(connection, name)
+        found = shipped.get(name.lower())
         path = f"{TARGETS}.{name[:200]}"
         if not found:
             raise refusals.invalid(
