@@ -17,6 +17,8 @@ def logs(azcmagent):
     gc = azcmagent.paths.guest_configuration / "extension_logs" / "CustomScript"
     gc.mkdir(parents=True)
     (gc / "commands.log").write_text("done\n")
+    azcmagent.paths.work_log.parent.mkdir()
+    azcmagent.paths.work_log.write_text("begun\n")
     return azcmagent.paths
 
 
@@ -32,6 +34,7 @@ async def test_the_newest_log_of_each_part_is_in_the_archive(azcmagent, logs, tm
     names = names_of(tmp_path / "logs.zip")
     assert {"var/opt/azcmagent/log/azcmagent.log", "agent.json", "localconfig.json"} <= names
     assert "var/lib/GuestConfig/extension_logs/CustomScript/commands.log" in names
+    assert "var/lib/GuestConfig/ext_mgr_logs/gc_ext.log" in names
     assert len([name for name in names if "himds.log" in name]) == 1
 
 

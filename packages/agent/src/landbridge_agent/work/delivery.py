@@ -23,6 +23,9 @@ from landbridge_agent.work.journal import Entry
 from landbridge_wire.work_api import OUTPUT_CHUNK, OUTPUT_LIMIT, WorkReport
 
 LONGEST_PAUSE = 60.0
+AWAY_SECONDS = 15.0
+"""How long a cloud that cannot be reached is not asked to take what can wait."""
+
 PRINTED = "printed.json"
 UNWANTED = 404
 BROKEN = frozenset({400, 413, 415, 422})
@@ -41,16 +44,19 @@ class Delivery:
         self._told: dict[str, bytes] = {}
         self._unwanted: set[str] = set()
         self._again = asyncio.Event()
+        self._away_until = 0.0
 
     def poke(self) -> None:
         """Try again at once: the cloud can be reached, or has something to say."""
+        self._away_until = 0.0
         self._again.set()
         self._again = asyncio.Event()
 
     async def progress(self, which: Entry) -> None:
         """Pass on what is new about an item that runs; what cannot be passed on now comes later."""
         work_id = which.item.id
-        if work_id in self._unwanted:
+        now = asyncio.get_running_loop().time()
+        if work_id in self._unwanted or now < self._away_until:
             return
         try:
             seen = entry.read(which.folder / entry.OBSERVED)
@@ -65,6 +71,7 @@ class Delivery:
                 self._unwanted.add(work_id)
             self._log.debug(f"{work_id}: not passed on: {error}")
         except PASSING as error:
+            self._away_until = now + AWAY_SECONDS
             self._log.debug(f"{work_id}: not passed on yet: {error}")
 
     async def _piece(self, work_id: str, stream: str, path: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.paths import Paths
-from landbridge_agent.work import entry, processes, tree
+from landbridge_agent.work import entry, limits, processes, tree
 from landbridge_agent.work.delivery import Delivery
 from landbridge_agent.work.interrupted import canceled_before, interrupted, not_started
 from landbridge_agent.work.journal import Entry, Journal
@@ -92,6 +92,8 @@ class Follower:
             report = self.which.conclude(canceled_before(self.which))
         if self.item.type == RUN_COMMAND:
             await asyncio.to_thread(tree.kill, self.item.id)
+        elif (group := limits.find_group(self.item.id, limits.hierarchy())) is not None:
+            limits.remove_group(group)  # unless something was to stay
         self.ended.set()
         state = report.properties.get("instanceView", {}).get("executionState", "")
         told = report.errorCode or state or "done"

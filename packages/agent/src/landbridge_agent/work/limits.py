@@ -111,6 +111,15 @@ def remove_group(group: Path) -> None:
             folder.rmdir()
 
 
+def sweep(root: Path | None) -> None:
+    """Remove the cgroups of items whose last process has ended."""
+    above = root / FOLDER if root is not None else None
+    if above is not None and above.is_dir():
+        for group in above.iterdir():
+            if group.is_dir() and not members(group):
+                remove_group(group)
+
+
 def restrict(limits: Limits, *, is_root: bool, whole: bool) -> None:
     """Set the rlimits of this process and whatever it starts; for the child, before it runs anything.
 

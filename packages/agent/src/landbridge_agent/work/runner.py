@@ -15,7 +15,7 @@ from typing import Any
 
 from landbridge_agent.daemon.log import Log
 from landbridge_agent.paths import Paths
-from landbridge_agent.work import tree
+from landbridge_agent.work import limits, tree
 from landbridge_agent.work.cloud_calls import Calls
 from landbridge_agent.work.delivery import Delivery
 from landbridge_agent.work.follower import Follower
@@ -36,6 +36,7 @@ AT_ONCE = 8
 """Run commands that run beside each other."""
 
 RETRY_SECONDS = 30.0
+SWEEP_SECONDS = 3600.0
 LATE = "The run had ended before it could be canceled."
 NEWER = "a newer run of the same name was asked for"
 
@@ -70,7 +71,9 @@ class Runner:
             for one in sorted(known, key=lambda one: not one.started):  # what runs has its place already
                 self._begin(one)
             self._settle()
-            await asyncio.Event().wait()
+            while True:  # what extensions have left running ends at some time
+                await asyncio.to_thread(limits.sweep, limits.hierarchy())
+                await asyncio.sleep(SWEEP_SECONDS)
 
     def poke(self) -> None:
         """Deliver at once what waits to be delivered."""
@@ -158,6 +161,7 @@ class Runner:
         while True:
             try:
                 report = await self._carry_out(follower)
+                await self._told_before(follower.item)
                 await follower.deliver(report)
                 break
             except Exception as error:
@@ -166,6 +170,14 @@ class Runner:
         self._followers.pop(follower.item.id, None)
         if not self._of_target(follower.item):
             self._names.pop(follower.item.target.lower(), None)
+
+    async def _told_before(self, item: WorkItem) -> None:
+        """Wait until the cloud knows how what was asked before about the same resource has ended.
+
+        The last that it hears is what it shows.
+        """
+        for one in [*self._before(item, APPLY), *self._before(item, REMOVE)]:
+            await one.over.wait()
 
     async def _carry_out(self, follower: Follower) -> WorkReport:
         item = follower.item

@@ -7,6 +7,7 @@ Outcome`` in a worker process of its own. It says what it observes, and runs pro
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,11 +67,15 @@ class Task:
         return entry.canceled(self.folder) or ""
 
     def observe(self, properties: Mapping[str, Any]) -> None:
-        """Say what is seen now; ``extd`` reports the newest. What did not change is not written again."""
+        """Say what is seen now; ``extd`` reports the newest. What did not change is not written again.
+
+        What cannot be written, as on a full disk, is not told: that is no reason to end what runs.
+        """
         text = json.dumps(properties, sort_keys=True)
         if text != self._observed:
-            entry.write(self.folder / entry.OBSERVED, text.encode())
-            self._observed = text
+            with contextlib.suppress(OSError):
+                entry.write(self.folder / entry.OBSERVED, text.encode())
+                self._observed = text
 
     def run(
         self,

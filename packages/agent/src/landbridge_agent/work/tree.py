@@ -122,18 +122,18 @@ def kill(work_id: str, *, below: int = 0, spare: frozenset[int] = frozenset()) -
             break
         send(left, signal.SIGSTOP)  # whoever forks faster than one reads is stopped first
         send(left, signal.SIGKILL)
-        reap(spare)
+        reap(spare, left)
         time.sleep(PAUSE)
     if group is not None and not left:
         limits.remove_group(group)
     return len(left)
 
 
-def reap(spare: frozenset[int] = frozenset()) -> None:
-    """Take leave of ended children of this process that nobody else waits for."""
+def reap(spare: frozenset[int] = frozenset(), among: set[int] | None = None) -> None:
+    """Take leave of ended children of this process that nobody else waits for; ``among``: only of these."""
     own = os.getpid()
     for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) in spare:
+        if not name.isdigit() or int(name) in spare or (among is not None and int(name) not in among):
             continue
         try:
             fields = Path(f"/proc/{name}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
