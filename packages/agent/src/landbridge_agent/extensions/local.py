@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,20 +38,11 @@ def removed(
         OSError: something cannot be written.
     """
     item = WorkItem(f"local-{uuid.uuid4()}", REMOVE, f"local/{name}", EXTENSION, 0)
-    folder = _folder(paths, item.id)
-    try:
-        task = Task(item, paths, folder, settings, Limits(), environment_for(environment), clock)
+    with tempfile.TemporaryDirectory() as folder:
+        task = Task(item, paths, Path(folder), settings, Limits(), environment_for(environment), clock)
         context = Context(task, CloudSource(task))
         with context.turn(TURN_SECONDS):
             return removing.remove(context, context.records.get(name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _folder(paths: Paths, item_id: str) -> Path:
-    folder = paths.extensions / f".{item_id}"
-    folder.mkdir(parents=True, mode=0o700)
-    return folder
 
 
 def every(paths: Paths) -> list[Record]:
