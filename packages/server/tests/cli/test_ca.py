@@ -285,3 +285,9 @@ def test_an_authority_without_a_rotation_opens_as_before(tmp_path):
         (tmp_path / "root.key").unlink()
         (tmp_path / "issuing.pem").unlink()
         CertificateAuthority.open(tmp_path, 1_800_000_000.0)
+
+
+async def test_the_certificate_that_signs_packages_is_shown_once_it_has_signed(cloud, capsys):
+    assert [row["kind"] for row in status(cloud, capsys)] == ["root", "issuing", "server"]
+    cloud.plane.extensions.signer.sign({})
+    assert [row["kind"] for row in status(cloud, capsys)] == ["root", "issuing", "server", "signing"]

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from landbridge_server.ca import ownership, rotation
 from landbridge_server.ca.authority import CaError, CertificateAuthority
+from landbridge_server.ca.code_signing import CERTIFICATE
 from landbridge_server.ca.rotation import Rotation
 from landbridge_server.ca.trust_entry import common_name
 from landbridge_server.cli.arguments import (
@@ -67,7 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("all", "current", "other"),
         help="which, during a rotation (default: all; in DER: current)",
     )
-    status = add_action(actions, "status", "show roots, issuing certificates and the server's", EXAMPLES)
+    status = add_action(
+        actions,
+        "status",
+        "show roots, issuing certificates, the server's and the one that signs packages",
+        EXAMPLES,
+    )
     rotate = add_action(actions, "rotate", "replace the root, in three steps", EXAMPLES)
     steps = rotate.add_mutually_exclusive_group(required=True)
     steps.add_argument("--prepare", dest="step", action="store_const", const="prepare", help="make the next")
@@ -159,9 +165,9 @@ def _status(connection: Connection, data: Path, now: float) -> list[dict[str, An
         root, issuing = (x509.load_pem_x509_certificate(pem.encode()) for pem in (one.root, one.issuing))
         rows.append(_row("root", one.state, root, ""))
         rows.append(_row("issuing", one.state, issuing, str(hanging[one.state])))
-    server = data / "tls" / "server.pem"
-    if server.exists():
-        rows.append(_row("server", "", x509.load_pem_x509_certificate(server.read_bytes()), ""))
+    for kind, path in (("server", data / "tls" / "server.pem"), ("signing", data / "ca" / CERTIFICATE)):
+        if path.exists():
+            rows.append(_row(kind, "", _certificates(path)[0], ""))
     return rows
 
 
