@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from landbridge_server.arm import documents, etags, locks, names, operations, refusals
+from landbridge_server.arm import documents, etags, locks, names, operations, refusals, renamed
 from landbridge_server.arm.call import Answer, Call
 from landbridge_server.arm.registry import Registry
 from landbridge_server.arm.removal import remove
@@ -68,7 +68,8 @@ def check_parent(connection: Connection, reference: Reference, verb: str) -> Non
     if kind.kind is Kind.EXTENSION and verb == "write":
         kind.accepts_parent(parent.type.lower())
     if parent.namespace and not resources.exists(connection, reference.parent_key):
-        raise refusals.parent_missing(verb, kind.type, reference.parent)
+        missing = refusals.parent_missing(verb, kind.type, reference.parent)
+        raise renamed.explained(connection, missing, reference.id)
 
 
 def check_locks(connection: Connection, reference: Reference, verb: str) -> None:
@@ -195,7 +196,7 @@ class Engine:
             return stored
         check_group(connection, reference, to_write=False)
         check_parent(connection, reference, verb)
-        raise refusals.resource_missing(reference.id)
+        raise renamed.explained(connection, refusals.resource_missing(reference.id), reference.id)
 
     def _write(self, connection: Connection, kind: ResourceType, place: Reference, given: _Given) -> _Written:
         now = self.clock()

@@ -151,7 +151,25 @@ def move(connection: Connection, registry: Registry, request: Request, now: floa
     group = resources.get(connection, request.target.key)
     if group is None:
         raise refusals.group_missing(request.target.group)
-    places = [Place(row.key, _target(request, group.resource_id, row)) for row in rows]
+    return carry(
+        connection,
+        registry,
+        [Place(row.key, _target(request, group.resource_id, row)) for row in rows],
+        group,
+        now,
+    )
+
+
+def carry(
+    connection: Connection, registry: Registry, places: Sequence[Place], group: Stored, now: float
+) -> list[MovedMachine]:
+    """Give resources, and all that is below them, their new ids in a group; return the machines.
+
+    That nothing is there yet, and that no lock forbids it, was checked.
+
+    Raises:
+        ArmError: something is under way in one of them; nothing was changed.
+    """
     renamed: list[tuple[str, Stored]] = []
     for place in places:
         for row in resources.below(connection, place.old_key):
@@ -191,10 +209,13 @@ def _check_ended(row: Stored) -> None:
 def _placed(row: Stored, place: Place, group: Stored, now: float) -> Stored:
     text = place.rebased(row.resource_id)
     document = documents.decode(row)
-    document["id"] = text
     at_top, etag = row.key == place.old_key, etags.new()
+    document["id"] = text
+    if at_top:
+        document["name"] = text.rpartition("/")[2]
     return row._replace(
         key=text.lower(),
+        name_key=text.lower().rpartition("/")[2] if at_top else row.name_key,
         resource_id=text,
         subscription_id=group.subscription_id,
         group_key=group.name_key,

@@ -40,6 +40,7 @@ from landbridge_server.providers.hybrid_compute.extensions import Extensions
 from landbridge_server.providers.hybrid_compute.machine_actions import MachineActions
 from landbridge_server.providers.hybrid_compute.machines import Machines, Presence, Removed
 from landbridge_server.providers.hybrid_compute.network_profile import NetworkProfile
+from landbridge_server.providers.hybrid_compute.renaming import Renaming
 from landbridge_server.providers.hybrid_compute.run_actions import RunActions
 from landbridge_server.providers.hybrid_compute.run_commands import RunCommands
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
@@ -105,6 +106,10 @@ class ResourceManager:
         ``requests_per_second`` is what one caller may read, 0: as many as it likes.
         """
         group = ResourceGroup()
+        machine_actions = {
+            **MachineActions(lambda: self.engine).by_name(),
+            **Renaming(lambda: self.engine, access, on_moved).by_name(),
+        }
         assignments = Assignments(sealer)
         self.configurations = Configurations(assignments)
         base = addresses.resource_manager
@@ -141,7 +146,7 @@ class ResourceManager:
                 Provider(
                     "Microsoft.HybridCompute",
                     (
-                        Machines(presence, on_removed, MachineActions(lambda: self.engine).by_name(), clock),
+                        Machines(presence, on_removed, machine_actions, clock),
                         Extensions(sealer, clock),
                         RunCommands(sealer, clock, RunActions(lambda: self.engine).by_name()),
                         NetworkProfile(lambda: self.engine),

@@ -79,6 +79,7 @@ _FIELDS = (
     "resource_id",
     "subscription_id",
     "group_key",
+    "name_key",
     "parent_key",
     "document",
     "etag",
@@ -121,6 +122,15 @@ def carry_along(connection: Connection, places: Sequence[Place]) -> list[MovedMa
         for one in moved:
             notices.post(connection, "moved", machine=one.old_key, to=one.new_key, principal=one.principal_id)
     return moved
+
+
+def rename_identity(connection: Connection, principal_id: str, name: str) -> None:
+    """Let the identity of a machine that was renamed be called as the machine is."""
+    connection.execute(
+        update(principals)
+        .where(principals.c.object_id == principal_id)
+        .values(display_name=name, name_key=name.lower())
+    )
 
 
 def _range(place: Place) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ from landbridge_server.providers.hybrid_compute.machine_actions import NOT_OFFER
 from landbridge_server.providers.hybrid_compute.on_machine import children
 from landbridge_server.providers.hybrid_compute.versions import VERSIONS
 from landbridge_server.providers.hybrid_connectivity import defaults
-from landbridge_server.store import machines, role_assignments, subscriptions
+from landbridge_server.store import former_names, machines, role_assignments, subscriptions
 from landbridge_server.store.database import Connection
 from landbridge_server.store.resources import Stored
 
@@ -152,6 +152,7 @@ class Machines(ResourceType):
             "principalId": made.object_id,
             "tenantId": tenant,
         }
+        former_names.taken(connection, key)
         machines.create(connection, key, made.object_id, document["properties"]["vmId"])
         defaults.create(connection, write)
 
@@ -174,6 +175,7 @@ class Machines(ResourceType):
             return
         principal_id = machine.principal_id
         machines.remove(connection, stored.key)
+        former_names.forget(connection, principal_id)
         directory.delete_principal(connection, principal_id)
         role_assignments.remove_of_principal(connection, principal_id)
         effects.after += [partial(tell, stored.key, principal_id) for tell in self.on_removed]
