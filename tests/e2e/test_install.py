@@ -112,6 +112,59 @@ def test_the_service_command_restarts_and_tells(installed):
     wait_until("the daemon", lambda: status(installed) == "Connected" or None, Children(), 30)
 
 
+def in_the_cloud(cloud, method: str, name: str, body: object = None):
+    machine = f"{cloud.subscription}/resourceGroups/{GROUP}/providers/Microsoft.HybridCompute/machines/bare1"
+    return cloud.arm(method, f"{machine}/runCommands/{name}", body, "2024-07-10")
+
+
+def ran(cloud, name: str, script: str, **properties: object) -> dict[str, object]:
+    """Have the machine run a script; return how that went."""
+    body = {"location": "local", "properties": {"source": {"script": script}, **properties}}
+    assert in_the_cloud(cloud, "PUT", name, body).status in (200, 201)
+
+    def over() -> dict[str, object] | None:
+        view = in_the_cloud(cloud, "GET", name).body["properties"]["instanceView"]
+        return view if view["executionState"] not in ("Pending", "Running") else None
+
+    return wait_until(f"the end of {name}", over, Children(), 60)
+
+
+def test_root_carries_out_what_the_cloud_asks_for(installed, cloud):
+    assert installed.run("service", "extd", "restart").returncode == 0
+    assert "is running" in installed.run("service", "extd", "status").stdout
+
+    def active() -> bool | None:
+        shown = json.loads(installed.run("azcmagent", "show", "--json").stdout)
+        return shown["extdStatus"] == "active" or None
+
+    wait_until("extd", active, Children(), 30)
+    view = ran(cloud, "who", "id -un; umask; pwd")
+    folder = "/var/lib/waagent/run-command-handler/download/who"
+    assert view["output"].startswith(f"root\n0022\n{folder}/"), view
+    assert ran(cloud, "other", "id -un; ls /root", runAsUser="nobody")["output"] == "nobody\n"
+    modes = installed.sh(
+        f"stat -c '%U %a' {folder} /var/lib/GuestConfig/extd /var/lib/GuestConfig/ext_mgr_logs/*"
+    )
+    assert modes.stdout == "root 700\nroot 700\nroot 600\n"
+
+
+def test_a_restart_of_its_service_ends_no_script(installed, cloud):
+    body = {
+        "location": "local",
+        "properties": {"source": {"script": "echo begun >> /srv/ran; sleep 4; echo end"}},
+    }
+    assert in_the_cloud(cloud, "PUT", "through", body).status == 201
+    wait_until("the script", lambda: installed.sh("cat /srv/ran").returncode == 0 or None, Children(), 30)
+    assert installed.run("service", "extd", "restart").returncode == 0
+
+    def over() -> str | None:
+        view = in_the_cloud(cloud, "GET", "through").body["properties"]["instanceView"]
+        return view["output"] if view["executionState"] == "Succeeded" else None
+
+    assert wait_until("its end", over, Children(), 60) == "end\n"
+    assert installed.sh("cat /srv/ran").stdout == "begun\n"
+
+
 def test_installing_again_keeps_the_machine_connected(installed, cloud):
     done = install(installed, cloud, "--desiredversion", "1.61")
     assert done.returncode == 0, done.stdout
@@ -155,10 +208,15 @@ def test_after_disconnect_and_removal_only_logs_and_folders_stay(installed, clou
     assert removed.returncode == 0, removed.stdout
     assert installed.sh("ls /opt/azcmagent /usr/bin/azcmagent").returncode != 0
     assert "himds.log" in installed.sh("ls /var/opt/azcmagent/log").stdout
-    assert installed.sh('ps -eo args= | grep "[h]imdsd"').stdout == ""
+    assert installed.sh('ps -eo args= | grep -e "[h]imdsd" -e "[b]in/extd"').stdout == ""
     purged = installed.sh("DEBIAN_FRONTEND=noninteractive apt-get purge -y azcmagent")
     assert purged.returncode == 0, purged.stdout
-    assert installed.sh("ls /var/opt/azcmagent /etc/opt/azcmagent").returncode != 0
+    assert (
+        installed.sh("ls -d /var/opt/azcmagent /etc/opt/azcmagent /var/lib/GuestConfig").stdout.count(
+            "cannot access"
+        )
+        == 3
+    )
 
 
 def test_one_pasted_line_installs_and_connects(debian, cloud):
