@@ -13,6 +13,7 @@ from landbridge_agent.daemon.control_plane import Refused
 from landbridge_agent.guest import reconciler
 from landbridge_agent.guest.desired import Desired
 from landbridge_agent.local_config import InvalidSetting
+from landbridge_agent.work import processes, tree
 
 pytestmark = pytest.mark.anyio
 
@@ -289,3 +290,12 @@ async def test_another_machine_starts_with_nothing(world, motd):
     assert desired.assignments == Desired(world.places).assignments == {}
     assert not list(world.places.reports.iterdir()) and not world.places.packages("a").exists()
     assert not desired.belong_to("principal-1") and desired.belong_to("principal-2")
+
+
+async def test_an_evaluation_that_takes_too_long_is_killed_and_that_is_said():
+    """Whoever kills it may have taken leave of it before: the queue goes on all the same."""
+    folder = Path("/nonexistent")
+    pid = processes.start_worker("timeit", folder, "guest-long", {"PATH": "/usr/bin:/bin"})
+    os.kill(pid, signal.SIGSTOP)
+    how = await reconciler._ended(pid, "guest-long", 0.1)
+    assert "took longer" in how and not tree.start_time(pid)

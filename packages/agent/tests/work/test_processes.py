@@ -136,3 +136,12 @@ def test_a_program_does_not_outlive_a_worker_that_is_killed(here):
 def test_a_process_is_named_by_its_id_and_its_start():
     assert tree.start_time(os.getpid()) > 0
     assert tree.start_time(2**22 + 1) == 0
+
+
+def test_ending_one_item_takes_no_leave_of_the_ended_process_of_another(here):
+    """Whoever started that one still wants to know how it ended."""
+    with subprocess.Popen(["/bin/true"], env=BASE) as other:
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        with subprocess.Popen(["/bin/sleep", "300"], env={**BASE, tree.WORK_ID: here.id}):
+            assert tree.kill(here.id) == 0
+        assert os.waitpid(other.pid, os.WNOHANG) == (other.pid, 0)

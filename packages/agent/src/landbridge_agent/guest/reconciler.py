@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -356,8 +357,11 @@ async def _ended(pid: int, work_id: str, seconds: float) -> str:
         os.close(handle)
     if told:
         await asyncio.to_thread(tree.kill, work_id)
-    _, status = os.waitpid(pid, 0)  # noqa: ASYNC222 - it has ended
-    code = os.waitstatus_to_exitcode(status)
+    try:
+        _, status = os.waitpid(pid, 0)  # noqa: ASYNC222 - it has ended
+        code = os.waitstatus_to_exitcode(status)
+    except ChildProcessError:  # whoever killed it has taken leave of it, too
+        code = -signal.SIGKILL
     if code:  # what it had begun goes, too
         await asyncio.to_thread(tree.kill, work_id)
     group = limits.find_group(work_id, limits.hierarchy())
