@@ -8,12 +8,16 @@ import json
 import os
 import pwd
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
 
+from landbridge_agent.work import entry, run_command, worker
 from landbridge_agent.work.interrupted import streams
+from landbridge_agent.work.processes import Limits
+from landbridge_agent.work.task import Task
 from landbridge_wire.work_api import OUTPUT_LIMIT
 
 SECRET = "hunter2-and-more"
@@ -244,3 +248,44 @@ async def test_a_blob_that_cannot_be_written_keeps_the_script_from_running(conne
     assert "403" in report.errorMessage and "wrong" not in report.errorMessage and view["exitCode"] == -101
     await asyncio.sleep(0.1)
     assert not mark.exists()
+
+
+async def test_a_disk_that_fills_up_while_a_script_runs_does_not_end_it(place, work_cloud, monkeypatch):
+    """What is seen of it cannot be noted for a while: that is all."""
+    folder = place.paths.work / "entry"
+    folder.mkdir(mode=0o700)
+    task = Task(
+        work_cloud.run("sleep 7; echo done"), place.paths, folder, {}, Limits(), {"PATH": "/usr/bin:/bin"},
+        time.time,
+    )  # fmt: skip
+    whole = entry.write
+
+    def full(path, content):
+        if path.name in (entry.OBSERVED, run_command.PRINTED):
+            raise OSError(28, "No space left on device")
+        whole(path, content)
+
+    monkeypatch.setattr(entry, "write", full)
+    outcome = await asyncio.to_thread(run_command.carry_out, task)
+    assert not outcome.failed
+    assert outcome.properties["instanceView"]["executionState"] == "Succeeded"
+
+
+async def test_how_a_script_ended_is_noted_once_the_full_disk_has_room_again(place, work_cloud, monkeypatch):
+    item, folder = work_cloud.run("echo done"), place.paths.work / "entry"
+    folder.mkdir(mode=0o700)
+    entry.write(folder / entry.ITEM, json.dumps(item.to_json()).encode())
+    once, refused = entry.write_once, []
+
+    def full_at_first(path, content):
+        if path.name == entry.RESULT and len(refused) < 2:
+            refused.append(path)
+            raise OSError(28, "No space left on device")
+        return once(path, content)
+
+    monkeypatch.setattr(entry, "write_once", full_at_first)
+    monkeypatch.setattr(worker, "RESULT_PAUSE", 0.0)
+    environment = {"PATH": "/usr/bin:/bin"}
+    assert await asyncio.to_thread(worker.work, folder, place.paths, environment, time.time) == 0
+    said = entry.read_object(folder / entry.RESULT)
+    assert len(refused) == 2 and said["properties"]["instanceView"]["executionState"] == "Succeeded"

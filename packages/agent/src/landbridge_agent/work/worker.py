@@ -39,6 +39,9 @@ SPARED_BYTES = 512 * 1024**2
 
 LEAST_FILE = 16 * 1024**2
 
+RESULT_TRIES, RESULT_PAUSE = 360, 5.0
+"""How often, and after how many seconds each, a worker tries to note how its item ended."""
+
 CarryOut = Callable[[Task], Outcome]
 
 
@@ -86,8 +89,23 @@ def work(folder: Path, paths: Paths, environment: Mapping[str, str], clock: Call
     log = LogFile(paths.work_log, clock)
     outcome = _outcome(item, folder, paths, environment, clock, log)
     report = WorkReport(outcome.properties, True, outcome.error_code, outcome.error_message[:32_000])
-    entry.write_once(folder / entry.RESULT, json.dumps(report.to_json()).encode())
+    _conclude(folder, json.dumps(report.to_json()).encode())
     return 0
+
+
+def _conclude(folder: Path, result: bytes) -> None:
+    """Write how it ended; on a full disk as soon as there is room, as nobody else knows.
+
+    Raises:
+        OSError: there was none for very long.
+    """
+    for _ in range(RESULT_TRIES):
+        try:
+            entry.write_once(folder / entry.RESULT, result)
+            return
+        except OSError:
+            time.sleep(RESULT_PAUSE)
+    entry.write_once(folder / entry.RESULT, result)
 
 
 def _outcome(
