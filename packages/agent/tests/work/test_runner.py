@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 
+from landbridge_agent.dial import Unreachable
 from landbridge_agent.work import entry, journal, runner, tree
 from landbridge_agent.work.interrupted import streams
 from landbridge_wire.work_api import APPLY, CANCEL, EXTENSION, REMOVE, WorkReport
@@ -302,3 +303,27 @@ def test_only_so_much_is_remembered(place, work_cloud, monkeypatch):
     for _ in range(30):
         place.journal.end(place.journal.add(work_cloud.run("true")), WorkReport({}, True))
     assert len(list((place.paths.work / "ended").iterdir())) <= 11
+
+
+async def test_how_a_replaced_run_ended_is_told_before_how_the_newer_did(place, work_cloud):
+    """Told after it, it would be taken for how the newest run ended."""
+    older = work_cloud.run("trap '' TERM; sleep 300", name="same")
+    newer = work_cloud.run("echo newer", name="same")
+    order, refused, report = [], [], work_cloud.report
+
+    async def breaking(work_id, said):
+        if said.ended and work_id == older.id and not refused:
+            refused.append(work_id)
+            raise Unreachable("The connection broke.")
+        if said.ended:
+            order.append(work_id)
+        await report(work_id, said)
+
+    work_cloud.report = breaking
+    async with place.queues() as queues:
+        queues.take([older])
+        await until(lambda: is_running(place, older))
+        queues.take([older, newer])
+        for one in (older, newer):
+            await work_cloud.ended(one)
+    assert refused and order == [older.id, newer.id]
