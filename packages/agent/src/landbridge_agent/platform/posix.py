@@ -91,9 +91,11 @@ class Linux:
     def private_folder(self, folder: Path, paths: Paths, group: Group = None) -> None:
         """Mode 0700, or 0750 where a group may look into it, if it is ours to say so."""
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = not folder.is_dir()
-        if made:
+        try:
             folder.mkdir(mode=0o700)
+            made = True
+        except FileExistsError:  # also when another of our programs makes it at this moment
+            made = False
         with folders.opened(folder) as handle:
             if made and os.geteuid() == 0:
                 above = folder.parent.stat()
