@@ -24,7 +24,7 @@ def query_of(group: str, tags: Mapping[str, str], names: Sequence[str]) -> str:
     parts += [f"where tags[{_text(name)}] == {_text(value)}" for name, value in tags.items()]
     if names:
         parts.append(f"where name in~ ({', '.join(map(_text, names))})")
-    return " | ".join([*parts, "project id, location, properties"])
+    return " | ".join([*parts, "project id, location, status = properties.status"])
 
 
 def _text(value: str) -> str:
@@ -80,7 +80,7 @@ def _machine(row: Mapping[str, Any]) -> Machine:
             f"The query found {printable(text)[:200]}, which is no machine. Add: | where type =~ '{TYPE}'"
         )
     properties = row.get("properties")
-    status = properties.get("status") if isinstance(properties, dict) else None
+    status = properties.get("status") if isinstance(properties, dict) else row.get("status")
     location = row.get("location")
     known = isinstance(location, str) and isinstance(status, str)
     return Machine(text, str(location), str(status)) if known else Machine(text)

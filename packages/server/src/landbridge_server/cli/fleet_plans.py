@@ -74,4 +74,5 @@ def _plan(content: dict[str, Any]) -> Plan:
         Rules(rules["at_once"], **shares),
         content["properties"],
         content["waits"],
+        content["rate"],
     )

@@ -24,6 +24,8 @@ GRACE = 120.0
 CANCEL_GRACE = 30.0
 """Seconds that machines have to end what was canceled."""
 FIRST_LOOK, LONGEST_LOOK = 0.25, 5.0
+REMOVALS = 2
+"""Times the rate of beginnings: a removal is half the work of a run."""
 AWAY_LOOK, AWAY_LOOKS_PER_SECOND = 5.0, 20.0
 _TICK = 0.25
 CONNECTED = "Connected"
@@ -31,13 +33,18 @@ CONNECTED = "Connected"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is about. ``waits``: machines that are not connected are waited for, not left out."""
+    """What a run is about.
+
+    ``waits``: machines that are not connected are waited for, not left out. ``rate``: so many
+    machines begin in a second, evenly, so that a control plane has time for others in between.
+    """
 
     name: str
     machines: tuple[Machine, ...]
     rules: Rules
     properties: Mapping[str, Any]
     waits: bool = False
+    rate: float = 20.0
 
     @property
     def seconds(self) -> int:
@@ -92,6 +99,7 @@ class FleetRun:
         self._due: list[tuple[float, int, str]] = []
         self._count = 0
         self._turn: dict[str, int] = {}
+        self._next = 0.0
 
     def _why(self, key: str) -> str:
         return f"The machine is {self.machines[key].status or 'not connected'}."
@@ -130,8 +138,7 @@ class FleetRun:
         while not self.waves.is_over:
             if self.interrupted and not self._canceled:
                 self._cancel()
-            for key in self.waves.start():
-                self._begin(key)
+            self._begin_what_may()
             self._look_at_what_is_due()
             if self.workers.take(self._pause()):
                 while self.workers.take(0):
@@ -140,6 +147,14 @@ class FleetRun:
         for key in self.machines:
             self.results.setdefault(key, Result(commands.NOT_STARTED, message=self.waves.stopped))
         return {key: self.results[key] for key in self.machines}
+
+    def _begin_what_may(self) -> None:
+        if self.monotonic() < self._next:
+            return
+        begun = self.waves.start(1)
+        for key in begun:
+            self._next = self.monotonic() + 1 / self.plan.rate
+            self._begin(key)
 
     # -- one machine
 
@@ -228,9 +243,11 @@ class FleetRun:
         self._schedule(key, AWAY_LOOK)
 
     def _pause(self) -> float:
-        if not self._due:
-            return _TICK
-        return max(0.0, min(_TICK, self._due[0][0] - self.monotonic()))
+        now = self.monotonic()
+        until = [now + _TICK] + [one[0] for one in self._due[:1]]
+        if self._next > now:
+            until.append(self._next)
+        return max(0.0, min(until) - now)
 
     # -- the end before the end
 
@@ -264,6 +281,9 @@ class FleetRun:
             if result.state not in (commands.SKIPPED, commands.NOT_STARTED, commands.REFUSED):
                 path = commands.path_of(self.machines[key].id, self.plan.name)
                 self.workers.ask(partial(self.calls.call, "DELETE", path), _nothing, refused)
+                until = self.monotonic() + 1 / (self.plan.rate * REMOVALS)
+                while (left_over := until - self.monotonic()) > 0:
+                    self.workers.take(left_over)
         while self.workers.open:
             self.workers.take(_TICK)
         return left

@@ -164,6 +164,7 @@ def _planned(options: argparse.Namespace, words: list[str], machines: list[Machi
             user=options.run_as,
         ),
         options.disconnected == "wait",
+        options.rate,
     )
 
 

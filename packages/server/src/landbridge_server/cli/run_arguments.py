@@ -22,6 +22,7 @@ EXAMPLES = """examples:
 
 AT_ONCE = 50
 MOST_AT_ONCE = 1000
+RATE = 20
 SECONDS = 3600
 MOST_SECONDS = 90 * 86400
 LONGEST_SCRIPT = 256 * 1024
@@ -68,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=AT_ONCE,
         metavar="N",
         help=f"machines at once (default: {AT_ONCE})",
+    )
+    how.add_argument(
+        "--rate",
+        type=_rate,
+        default=RATE,
+        metavar="N",
+        help=f"machines that begin in a second (default: {RATE}); more make others wait longer for the cloud",
     )
     how.add_argument(
         "--stop-on-failure",
@@ -213,6 +221,10 @@ def _whole(text: str, most: int) -> int:
 
 
 def _at_once(text: str) -> int:
+    return _whole(text, MOST_AT_ONCE)
+
+
+def _rate(text: str) -> int:
     return _whole(text, MOST_AT_ONCE)
 
 

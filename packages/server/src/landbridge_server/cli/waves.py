@@ -97,10 +97,12 @@ class Waves:
         waiting = self._first or self._rest or self._away
         return not self._running and (bool(self.stopped) or not waiting)
 
-    def start(self) -> list[str]:
-        """Return the machines that begin now; from here on they are running."""
+    def start(self, most: int | None = None) -> list[str]:
+        """Return the machines that begin now, at most so many; from here on they are running."""
         begun: list[str] = []
-        while not self.stopped and len(self._running) < self.rules.at_once:
+        room = self.rules.at_once - len(self._running)
+        room = room if most is None else min(room, most)
+        while not self.stopped and len(begun) < room:
             source = self._first if self.in_canary else self._rest
             if not source:
                 break
