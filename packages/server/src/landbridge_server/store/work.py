@@ -45,9 +45,14 @@ def add(
     content: str,
     now: float,
 ) -> Item:
-    """Add a thing to do, behind everything that the machine is asked already."""
+    """Add a thing to do, behind everything that the machine is asked already.
+
+    And behind what it was asked, has not told the end of, and a store from a backup knows nothing
+    of: that is why sequences follow the clock (milliseconds) and do not begin anew.
+    """
     last = _LAST.first(connection, {"machine": machine_key})
-    item = Item(work_id, machine_key, (last[0] or 0) + 1, target_key, kind, content, now, None)
+    sequence = max((last[0] or 0) + 1, int(now * 1000))
+    item = Item(work_id, machine_key, sequence, target_key, kind, content, now, None)
     _ADD.run(connection, item._asdict())
     machine_news.mark(connection, machine_key, machine_news.WORK)
     return item
