@@ -165,6 +165,34 @@ def test_a_restart_of_its_service_ends_no_script(installed, cloud):
     assert installed.sh("cat /srv/ran").stdout == "begun\n"
 
 
+def test_root_installs_extensions_with_what_the_distribution_has(installed, cloud):
+    """Debian 12's cryptography is 38: protected settings are sealed and opened with it."""
+    machine = f"{cloud.subscription}/resourceGroups/{GROUP}/providers/Microsoft.HybridCompute/machines/bare1"
+    path = f"{machine}/extensions/setup"
+    command = "id -un; stat -c '%U %a' /var/lib/waagent/*.prv; : hunter2"
+    properties = {
+        "publisher": "Microsoft.Azure.Extensions",
+        "type": "CustomScript",
+        "typeHandlerVersion": "2.1",
+        "protectedSettings": {"commandToExecute": command},
+    }
+    body = {"location": "local", "properties": properties}
+    assert cloud.arm("PUT", path, body, "2024-07-10").status in (200, 201, 202)
+
+    def over() -> dict[str, object] | None:
+        found = cloud.arm("GET", path, None, "2024-07-10").body["properties"]
+        return found if found["provisioningState"] in ("Succeeded", "Failed") else None
+
+    done = wait_until("the extension", over, Children(), 60)
+    message = done["instanceView"]["status"]["message"]
+    assert message == "Extension Message: Enable succeeded: \n[stdout]\nroot\nroot 600\n\n[stderr]\n"
+    listed = installed.run("azcmagent", "extension", "list").stdout
+    assert listed.splitlines()[1].split()[2:] == ["2.1.13", "setup", "Succeeded"]
+    found = installed.sh("grep -rl hunter2 /var/lib/waagent /var/lib/GuestConfig /var/opt/azcmagent")
+    assert found.stdout == ""
+    assert installed.run("azcmagent", "extension", "remove", "--all").stdout.startswith("Removed setup: ")
+
+
 def test_installing_again_keeps_the_machine_connected(installed, cloud):
     done = install(installed, cloud, "--desiredversion", "1.61")
     assert done.returncode == 0, done.stdout
