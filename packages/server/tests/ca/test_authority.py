@@ -35,6 +35,26 @@ def test_openssl_verifies_the_server_chain_strictly(tmp_path, opened):
     assert result.returncode == 0, result.stderr
 
 
+def test_a_certificate_from_the_future_is_issued_anew(tmp_path, opened):
+    """The clock was years ahead when it was issued, and has been put right since."""
+    wrong = NOW + 3 * 365 * 86400
+    ahead = ca.CertificateAuthority.open(tmp_path / "ca", wrong)
+    ca.ensure_server_certificate(ahead, tmp_path / "tls", NAMES, wrong)
+    again = ca.CertificateAuthority.open(tmp_path / "ca", NOW)
+    leaf, _key, made = ca.ensure_server_certificate(again, tmp_path / "tls", NAMES, NOW)
+    assert made
+    for path in (leaf, tmp_path / "ca" / "issuing.pem"):
+        begins = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_before_utc.timestamp()
+        assert begins <= NOW
+    assert not ca.ensure_server_certificate(again, tmp_path / "tls", NAMES, NOW)[2]
+
+
+def test_a_root_from_the_future_is_said(tmp_path):
+    ca.CertificateAuthority.open(tmp_path / "ca", NOW + 365 * 86400)
+    with pytest.raises(ca.CaError, match="begins in the future"):
+        ca.CertificateAuthority.open(tmp_path / "ca", NOW)
+
+
 def test_python_connects_with_strict_and_partial_chain_checks(tmp_path):
     import time
 

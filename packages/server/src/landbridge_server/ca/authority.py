@@ -184,8 +184,15 @@ class CertificateAuthority:
 
 
 def _due(path: Path, now: float, days: float) -> bool:
-    """Say whether a certificate is missing or ends within ``days``."""
-    return not path.exists() or load_certificate(path).not_valid_after_utc.timestamp() < now + days * DAY
+    """Say whether a certificate is missing, ends within ``days``, or has not begun yet.
+
+    One from the future was issued while the clock was wrong: nobody would accept it until then.
+    """
+    if not path.exists():
+        return True
+    certificate = load_certificate(path)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return ends.timestamp() < now + days * DAY or begins.timestamp() > now
 
 
 def _paired(certificate: Path, key_file: Path) -> bool:
@@ -216,6 +223,12 @@ def _make_root(folder: Path, now: float, label: str) -> None:
 
 
 def _make_issuing(folder: Path, root: x509.Certificate, now: float) -> None:
+    if root.not_valid_before_utc.timestamp() > now:
+        begins = f"{root.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        raise CaError(
+            f"The root certificate {folder / 'root.pem'} begins in the future, at {begins}: this computer's "
+            "clock is wrong, or was when the root was made. Set the clock, or make the root anew."
+        )
     key_file = root_key_file(folder, root)
     if key_file is None:
         if _due(folder / "issuing.pem", now, 0) or not _paired(
