@@ -13,6 +13,7 @@ from landbridge_server.identity.caller import Caller
 from landbridge_server.microsoft_graph import credentials, links, permissions, properties, shapes, strength
 from landbridge_server.microsoft_graph.errors import bad
 from landbridge_server.microsoft_graph.kind import Kind
+from landbridge_server.microsoft_graph.last_admins import refuse_last
 from landbridge_server.microsoft_graph.narrowing import Fields, text
 from landbridge_server.microsoft_graph.properties import FLAG, OBJECT, OBJECTS, TEXT, TEXTS
 from landbridge_server.microsoft_graph.request import DONE, Reply, Request, Target, object_id
@@ -135,6 +136,9 @@ class Applications(Kind[Application]):
     def delete(self, connection: Connection, request: Request) -> Reply:
         """Remove an application at once, with its service principal and all roles of that."""
         row = self.managed(connection, request)
+        instance_of = principals.by_app_id(connection, row.app_id)
+        if instance_of is not None:
+            refuse_last(connection, instance_of.tenant_id, instance_of.object_id)
         instance = directory.delete_application(connection, row)
         if instance is not None:
             role_assignments.remove_of_principal(connection, instance)

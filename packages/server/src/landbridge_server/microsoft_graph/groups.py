@@ -11,6 +11,7 @@ from landbridge_server.identity.directory import checked_name
 from landbridge_server.microsoft_graph import links, permissions, properties, shapes
 from landbridge_server.microsoft_graph.errors import bad
 from landbridge_server.microsoft_graph.kind import Kind
+from landbridge_server.microsoft_graph.last_admins import refuse_last
 from landbridge_server.microsoft_graph.narrowing import Fields, fixed, text
 from landbridge_server.microsoft_graph.properties import FLAG, TEXT, TEXTS
 from landbridge_server.microsoft_graph.request import DONE, Reply, Request, Target, object_id
@@ -132,6 +133,7 @@ class Groups(Kind[Group]):
     def delete(self, connection: Connection, request: Request) -> Reply:
         """Remove a group at once, with all roles that it gave its members."""
         row = self._managed(connection, request)
+        refuse_last(connection, request.caller.tenant_id, row.object_id)
         role_assignments.remove_of_principal(connection, row.object_id)
         groups.remove(connection, row.object_id)
         return DONE

@@ -8,6 +8,7 @@ from landbridge_server.identity import directory
 from landbridge_server.microsoft_graph import credentials, links, permissions, properties, shapes, strength
 from landbridge_server.microsoft_graph.errors import GraphError, bad
 from landbridge_server.microsoft_graph.kind import Kind
+from landbridge_server.microsoft_graph.last_admins import refuse_last
 from landbridge_server.microsoft_graph.narrowing import Fields, app_or_uri, flag, text
 from landbridge_server.microsoft_graph.properties import FLAG, OBJECTS, TEXT, TEXTS
 from landbridge_server.microsoft_graph.request import DONE, GUID, Reply, Request, Target, object_id
@@ -137,6 +138,8 @@ class ServicePrincipals(Kind[Principal]):
         if not isinstance(enabled, bool):
             raise bad("Invalid value specified for property 'accountEnabled' of resource 'ServicePrincipal'.")
         if enabled != row.enabled:
+            if row.enabled:
+                refuse_last(connection, row.tenant_id, row.object_id)
             directory.set_enabled(connection, row.object_id, enabled, request.now)
         if given.get(KEYS) is not None:
             credentials.set_keys(connection, row.object_id, given[KEYS], request.now)
@@ -149,6 +152,7 @@ class ServicePrincipals(Kind[Principal]):
     def delete(self, connection: Connection, request: Request) -> Reply:
         """Remove a service principal at once, with all its roles; its application stays."""
         row = self.managed(connection, request)
+        refuse_last(connection, row.tenant_id, row.object_id)
         role_assignments.remove_of_principal(connection, row.object_id)
         directory.delete_principal(connection, row.object_id)
         return DONE

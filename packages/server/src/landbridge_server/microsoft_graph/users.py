@@ -10,6 +10,7 @@ from landbridge_server.identity import directory
 from landbridge_server.microsoft_graph import objects, permissions, properties, shapes, strength
 from landbridge_server.microsoft_graph.errors import GraphError, bad, denied
 from landbridge_server.microsoft_graph.kind import Kind
+from landbridge_server.microsoft_graph.last_admins import refuse_last
 from landbridge_server.microsoft_graph.narrowing import Fields, flag, text
 from landbridge_server.microsoft_graph.properties import FLAG, OBJECT, TEXT, TEXTS
 from landbridge_server.microsoft_graph.request import DONE, GUID, Reply, Request, Target
@@ -131,6 +132,8 @@ class Users(Kind[Principal]):
         if changed != row:
             principals.change(connection, changed)
         if given.get("accountEnabled", row.enabled) != row.enabled:
+            if row.enabled:
+                refuse_last(connection, row.tenant_id, row.object_id)
             directory.set_enabled(connection, row.object_id, given["accountEnabled"], request.now)
         if _password(given, request):
             directory.set_password(connection, changed, request.verifier, request.now)
@@ -144,6 +147,7 @@ class Users(Kind[Principal]):
         A guest is turned out: with all that it is in this tenant, and nothing else.
         """
         row = self._manageable(connection, request)
+        refuse_last(connection, request.caller.tenant_id, row.object_id)
         if row.tenant_id != request.caller.tenant_id:
             guests.remove(connection, request.caller.tenant_id, row.object_id)
             return DONE

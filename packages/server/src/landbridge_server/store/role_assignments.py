@@ -209,6 +209,35 @@ def is_held_at(
     return connection.execute(statement.limit(1)).first() is not None
 
 
+def wide_scopes_of(
+    connection: Connection, tenant_id: str, principal_id: str, role_definitions: Sequence[str]
+) -> list[str]:
+    """Return the lower-case scopes, of the root and subscriptions, at which a principal holds such a role."""
+    columns = role_assignments.c
+    rows = connection.execute(
+        select(columns.scope_key).where(
+            columns.tenant_id == tenant_id,
+            columns.principal_id == principal_id,
+            columns.role_definition.in_(role_definitions),
+        )
+    )
+    found = sorted({str(row[0]) for row in rows})
+    return [one for one in found if one == "/" or (one.count("/") == 2 and one.startswith("/subscriptions/"))]
+
+
+def holders_at(
+    connection: Connection, tenant_id: str, scopes: Sequence[str], role_definitions: Sequence[str]
+) -> set[str]:
+    """Return the principals and groups that hold one of these roles at one of these scopes."""
+    columns = role_assignments.c
+    statement = select(columns.principal_id).where(
+        columns.tenant_id == tenant_id,
+        columns.scope_key.in_(scopes),
+        columns.role_definition.in_(role_definitions),
+    )
+    return {str(row[0]) for row in connection.execute(statement.distinct())}
+
+
 def scopes_of_role(connection: Connection, tenant_id: str, role_definition: str) -> list[str]:
     """Return the lower-case scopes at which somebody of a tenant holds a role."""
     columns = role_assignments.c
