@@ -89,6 +89,8 @@ class Member(asyncio.Protocol):
             self.buffer = self.buffer[start + length :]
             if opcode == websocket.TEXT:
                 self.heard(content)
+            elif opcode == websocket.PING:  # who does not answer is cut
+                self.transport.write(websocket.encode(websocket.PONG, content, b"\0\0\0\0"))
 
     def heard(self, content: bytes) -> None:
         """Take a message: the answer to a heartbeat."""
