@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from landbridge_server.fleet import machine_news as machine_news_task
 from landbridge_server.relay.names import hybrid_connection_path
-from landbridge_server.store import machine_news
+from landbridge_server.store import machine_news, machines
 from landbridge_server.store.database import Database
 from landbridge_wire.agent_api import HeartbeatReply
 from working_machine import WorkingMachine
@@ -123,3 +126,17 @@ async def test_news_go_with_the_machine(arm, cloud, machine, told):
         assert machine_news.since(connection, 0) == []
         assert machine_news.kinds(connection, machine.id.lower()) == set()
     assert cloud.plane.machine_news.waits_for(machine.id.lower()) is False
+
+
+async def test_machines_that_are_elsewhere_keep_nobody_waiting(cloud, machine, monkeypatch):
+    """As when a node starts and half of the fleet is switched off."""
+    with cloud.plane.db.writing() as connection:
+        for number in range(machine_news_task.AT_ONCE * 2):
+            machines.create(connection, f"m{number}", f"p{number}", f"vm{number}")
+            machine_news.mark(connection, f"m{number}", machine_news.WORK)
+    looked = []
+    cloud.plane.machine_news.tell = lambda path, body: bool(looked.append(path))
+    monkeypatch.setattr(machine_news_task, "PAUSE_SECONDS", 3600.0)
+    async with asyncio.timeout(30):
+        await cloud.plane.machine_news()
+    assert len(looked) == machine_news_task.AT_ONCE * 2

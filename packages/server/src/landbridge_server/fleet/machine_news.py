@@ -18,7 +18,12 @@ from landbridge_wire.agent_api import HeartbeatReply
 
 AT_ONCE = 20
 PAUSE_SECONDS = 0.02
-"""A thousand machines a second come to fetch at most: requests of others go on in between."""
+"""A thousand machines a second come to fetch at most: requests of others go on in between.
+
+Machines that are not here come to fetch nothing, and nobody is kept waiting for them."""
+
+LOOKED_AT = 1000
+"""Machines that are looked for without a moment for others."""
 
 
 class MachineNews:
@@ -36,12 +41,16 @@ class MachineNews:
         known = self._version
         found = await self.db.read_aside(lambda connection: machine_news.since(connection, known))
         poke = dict(HeartbeatReply(workWanted=True).to_json())
+        told = 0
         for number, one in enumerate(found, 1):
             self._version = max(self._version, one.version)
             self._waiting.add(one.machine_key)
-            self.tell(hybrid_connection_path(one.principal_id), poke)
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(PAUSE_SECONDS)
+            if self.tell(hybrid_connection_path(one.principal_id), poke):
+                told += 1
+                if told % AT_ONCE == 0:
+                    await asyncio.sleep(PAUSE_SECONDS)
+            if number % LOOKED_AT == 0:
+                await asyncio.sleep(0)
 
     def waits_for(self, machine_key: str) -> bool:
         """Say whether a machine has something to fetch; costs a look at the store only where it may."""
