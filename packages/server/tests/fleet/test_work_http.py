@@ -209,6 +209,26 @@ async def test_a_new_run_forgets_what_the_one_before_has_printed(arm, machine, c
     assert (await read(arm, command)).json()["content"] == "second"
 
 
+async def test_what_is_said_about_an_earlier_run_once_a_newer_has_begun_is_not_shown(arm, machine, command):
+    await arm("PUT", command, SCRIPT)
+    (first,) = await machine.fetch()
+    await machine.report(first, ended=False, executionState="Running")
+    body = {"source": {"script": "date"}, "asyncExecution": True}
+    accepted = await arm("PUT", command, {"location": "local", "properties": body})
+    second = (await machine.fetch())[-1]
+    await machine.report(second, ended=False, executionState="Running")
+    assert (await polled(arm, accepted))["status"] == "Succeeded"
+    await machine.output(second, b"second")
+    assert (await machine.output(first, b"first")).json() == {"offset": 5}
+    await machine.report(second, executionState="Succeeded", exitCode=0)
+    await machine.report(first, executionState="Canceled")
+    properties = await shown(arm, command)
+    assert properties["instanceView"] == {"executionState": "Succeeded", "exitCode": 0}
+    assert properties["provisioningState"] == "Succeeded"
+    page = (await read(arm, command)).json()
+    assert (page["content"], page["complete"]) == ("second", True)
+
+
 async def test_what_was_printed_goes_with_the_run_command(arm, cloud, machine, command):
     await arm("PUT", command, SCRIPT)
     (item,) = await machine.fetch()

@@ -50,6 +50,9 @@ CREATING, UPDATING, DELETING = "Creating", "Updating", "Deleting"
 SUCCEEDED, FAILED, CANCELED = "Succeeded", "Failed", "Canceled"
 """Canceled: taken back before any machine had something of it."""
 
+OVERTAKEN = '{"overtaken":true}'
+"""The content of a run that has still to end, while a newer one of the same resource has begun."""
+
 AT_ONCE = 200
 """Things to do that a machine gets with one request."""
 
@@ -172,7 +175,7 @@ def ask_removal(connection: Connection, stored: Stored, caller: Caller, now: flo
 def ask_to_cancel(connection: Connection, stored: Stored, run: Item, caller: Caller, now: float) -> Operation:
     """Ask the machine to end a run that it has begun; asked again meanwhile, the same operation."""
     for one in work.of_target(connection, stored.key):
-        if one.kind == CANCEL and msgspec.json.decode(one.content).get("run") == run.work_id:
+        if one.kind == CANCEL and content_of(one).get("run") == run.work_id:
             under_way = stored_operations.get(connection, one.work_id)
             if under_way is not None:
                 return under_way
@@ -264,7 +267,10 @@ def report(
         if isinstance(asked_of, ResourceType):
             asked_of.on_acted(connection, stored, item.kind, said.properties, now)
         return
-    newer = newer_than(connection, item)
+    if item.content == OVERTAKEN:
+        return
+    others = _others(connection, item)
+    newer = next((one for one in reversed(others) if one.sequence > item.sequence), None)
     if item.kind == REMOVE and said.ended and said.error is None and newer is None:
         remove(connection, registry, stored.key, effects)
         return
@@ -274,13 +280,34 @@ def report(
     goes_on = False
     if isinstance(kind, ResourceType) and not (kind.runs and newer is not None and newer.kind == APPLY):
         properties.update(kind.observe(said.properties, said.error))
-        goes_on = not said.ended and item.detached_at is None and kind.goes_on(properties)
+        begins = item.kind == APPLY and item.detached_at is None and not said.ended
+        goes_on = begins and kind.goes_on(properties)
+        if kind.runs and item.kind == APPLY:
+            others = _overtake(connection, others, item)
     if goes_on:
         operations.succeed(connection, work_id, now)
         work.set_detached(connection, work_id, now)
     if said.ended or goes_on:
-        properties["provisioningState"] = _state_after(item, said, newer or _earlier(connection, item))
+        waiting = next((one for one in reversed(others) if one.detached_at is None), None)
+        properties["provisioningState"] = _state_after(item, said, newer or waiting)
     rewrite(connection, stored, document, now)
+
+
+def _others(connection: Connection, item: Item) -> list[Item]:
+    """Return what else is wanted of the machine about the same resource, the oldest first."""
+    found = work.of_target(connection, item.target_key)
+    return [
+        one
+        for one in found
+        if one.kind in (APPLY, REMOVE) and one.work_id != item.work_id and one.content != OVERTAKEN
+    ]
+
+
+def _overtake(connection: Connection, others: list[Item], item: Item) -> list[Item]:
+    """Note that the machine has begun a run: what it still says about earlier ones is not shown."""
+    early = [one for one in others if one.kind == APPLY and one.sequence < item.sequence]
+    work.set_content(connection, [one.work_id for one in early], OVERTAKEN)
+    return [one for one in others if one not in early]
 
 
 def _end(connection: Connection, item: Item, said: Report, now: float) -> None:
@@ -294,7 +321,7 @@ def _end(connection: Connection, item: Item, said: Report, now: float) -> None:
         late = [
             one
             for one in work.of_target(connection, item.target_key)
-            if one.kind == CANCEL and one.fetched_at is None
+            if one.kind == CANCEL and one.fetched_at is None and content_of(one).get("run") == item.work_id
         ]
         ended = ArmError("OperationNotAllowed", "The run had ended before the machine could cancel it.")
         give_up(connection, late, ended, now)
@@ -302,24 +329,16 @@ def _end(connection: Connection, item: Item, said: Report, now: float) -> None:
         machine_news.mark(connection, item.machine_key, machine_news.WORK)  # there is room for more
 
 
-def newer_than(connection: Connection, item: Item) -> Item | None:
-    """Return what was asked about the same resource after an item, the newest."""
-    later = [
-        one
-        for one in work.of_target(connection, item.target_key)
-        if one.kind in (APPLY, REMOVE) and one.sequence > item.sequence
-    ]
-    return later[-1] if later else None
+def is_shown(connection: Connection, item: Item) -> bool:
+    """Say whether what a run prints is still of interest: no newer one has been asked for."""
+    newer = (one.kind == APPLY and one.sequence > item.sequence for one in _others(connection, item))
+    return item.content != OVERTAKEN and not any(newer)
 
 
-def _earlier(connection: Connection, item: Item) -> Item | None:
-    """Return what was asked about the same resource before an item and has not ended, the newest."""
-    rest = [
-        one
-        for one in work.of_target(connection, item.target_key)
-        if one.kind in (APPLY, REMOVE) and one.work_id != item.work_id and one.detached_at is None
-    ]
-    return rest[-1] if rest else None
+def content_of(item: Item) -> dict[str, Any]:
+    """Return what the request said and the resource does not."""
+    found: dict[str, Any] = msgspec.json.decode(item.content)
+    return {} if item.content == OVERTAKEN else found
 
 
 def _state_after(item: Item, said: Report, other: Item | None) -> str:

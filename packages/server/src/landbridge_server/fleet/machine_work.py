@@ -126,7 +126,7 @@ class MachineWork:
             sequence=item.sequence,
             properties=properties,
             protected=self._secrets(connection, item),
-            content=msgspec.json.decode(item.content),
+            content=work.content_of(item),
         )
 
     def _secrets(self, connection: Connection, item: Item) -> dict[str, Any]:

@@ -132,8 +132,7 @@ class WorkHttp:
         kind = self.work.registry.find(arm_id.parse(item.target_key).type)
         if item.kind != work.APPLY or not isinstance(kind, ResourceType) or not kind.runs:
             raise ArmError("OperationNotAllowed", "Only the output of run commands is kept.")
-        newer = work.newer_than(connection, item)
-        if newer is not None and newer.kind == work.APPLY:
+        if not work.is_shown(connection, item):
             return offset + len(data)  # nobody will ever read it: another run takes its place
         try:
             return outputs.append(connection, item.target_key, work_id, stream, offset, data, OUTPUT_LIMIT)

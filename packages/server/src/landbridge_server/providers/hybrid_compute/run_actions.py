@@ -97,7 +97,10 @@ def page(connection: Connection, key: str, stream: str, offset: int, count: int)
     held, total = (known.held, known.total) if known else (0, 0)
     if offset > held:
         raise refusals.wrong_parameter("offset", f"There are {held} bytes of '{stream}' so far.")
-    ended = not any(one.kind == work.APPLY for one in stored_work.of_target(connection, key))
+    ended = not any(
+        one.kind == work.APPLY and one.content != work.OVERTAKEN
+        for one in stored_work.of_target(connection, key)
+    )
     data = outputs.read(connection, key, STREAMS[stream], offset, count + LONGEST_CHARACTER)
     content, taken = _text(data, count, ended and offset + len(data) >= held)
     return {
@@ -134,14 +137,14 @@ def cancel(connection: Connection, stored: Stored, caller: Caller, now: float) -
             "OperationNotAllowed",
             "The run command is being deleted, which ends its run: there is nothing to cancel.",
         )
-    runs = [one for one in items if one.kind == work.APPLY]
+    runs = [one for one in items if one.kind == work.APPLY and one.content != work.OVERTAKEN]
     if not runs:
         state = documents.decode(stored)["properties"].get("instanceView", {}).get("executionState")
         raise ArmError("OperationNotAllowed", f"The run has ended ({state}): there is nothing to cancel.")
     begun = [one for one in runs if one.fetched_at is not None]
     waiting = [one for one in runs if one.fetched_at is None]
     if waiting:
-        _withdraw(connection, stored, waiting, bool(begun), now)
+        _withdraw(connection, stored, waiting, begun, now)
     if not begun:
         target = arm_id.parse(stored.resource_id)
         return operations.done(connection, operations.ACTION, target, caller.object_id, now)
@@ -149,17 +152,26 @@ def cancel(connection: Connection, stored: Stored, caller: Caller, now: float) -
 
 
 def _withdraw(
-    connection: Connection, stored: Stored, waiting: list[stored_work.Item], goes_on: bool, now: float
+    connection: Connection,
+    stored: Stored,
+    waiting: list[stored_work.Item],
+    begun: list[stored_work.Item],
+    now: float,
 ) -> None:
-    """Take back runs that no machine has begun; ``goes_on``: an earlier one has still to end."""
+    """Take back runs that no machine has begun; those that it has begun have still to end."""
     early = ArmError("OperationPreempted", CANCELED_EARLY)
     for one in waiting:
         operations.cancel(connection, one.work_id, early, now)
     stored_work.remove(connection, [one.work_id for one in waiting])
-    if goes_on:
-        return  # what is shown follows from its report
     document = documents.decode(stored)
     properties = document["properties"]
+    if begun:
+        # What is shown is the earlier one again: in the background it had succeeded already.
+        if all(one.detached_at is not None for one in begun):
+            properties["provisioningState"] = work.SUCCEEDED
+        properties["instanceView"] = {"executionState": "Running"}
+        work.rewrite(connection, stored, document, now)
+        return
     # Canceled says that no machine ever had the resource: it can be deleted without one.
     never_had = work.next_state(document) == work.CREATING
     properties["provisioningState"] = work.CANCELED if never_had else work.FAILED
