@@ -118,6 +118,7 @@ class Runner:
         self._spawn(tell())
 
     def _begin(self, which: Entry) -> None:
+        self._log.debug(f"{which.item.kind} {which.item.target} ({which.item.id}) is taken up")
         follower = Follower(
             which, self._journal, self._paths, self._environment, self._log, self._delivery, self._clock
         )
@@ -167,6 +168,7 @@ class Runner:
             except Exception as error:
                 self._log.error(f"{follower.name}: {type(error).__name__}: {error}. It is tried again.")
                 await asyncio.sleep(RETRY_SECONDS)
+        self._log.debug(f"{follower.name}: the cloud knows how it ended")
         self._followers.pop(follower.item.id, None)
         if not self._of_target(follower.item):
             self._names.pop(follower.item.target.lower(), None)
