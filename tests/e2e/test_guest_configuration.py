@@ -9,17 +9,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
+import subprocess
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from page_blocks import read
 from quickstart.programs import Child, Children, wait_until
-from running import GROUP, MACHINES, PROGRAMS, Agent, ControlPlane
+from real_az import Az
+from running import CLONE, GROUP, MACHINES, PROGRAMS, Agent, ControlPlane, short_folder
 
 VERSION = "2024-04-05"
 SSHD = "Port 22\nPermitRootLogin yes\n"
@@ -107,10 +112,13 @@ class Machine:
             row["at"] -= minutes * 60
         file.write_text(json.dumps(rows))
 
+    @property
+    def id(self) -> str:
+        return f"{self.cloud.subscription}/resourceGroups/{GROUP}/providers/{MACHINES}/{self.agent.name}"
+
     def arm(self, method: str, path: str = "", body: object = None) -> Any:
-        machine = f"{self.cloud.subscription}/resourceGroups/{GROUP}/providers/{MACHINES}/{self.agent.name}"
         kind = "providers/Microsoft.GuestConfiguration/guestConfigurationAssignments"
-        return self.cloud.arm(method, f"{machine}/{kind}{path}", body, VERSION)
+        return self.cloud.arm(method, f"{self.id}/{kind}{path}", body, VERSION)
 
     def assign(self, name: str, configuration: dict[str, Any], kind: str) -> None:
         properties = {"guestConfiguration": {**configuration, "assignmentType": kind}}
@@ -239,3 +247,65 @@ def test_what_is_removed_leaves_no_files(machine: Machine) -> None:
     history = machine.root / "var/lib/GuestConfig/history/ssh.json"
     wait_until("the files to go", lambda: not history.exists() or None, Children(), 30)
     assert (machine.root / "etc/ssh/sshd_config.d/00-landbridge.conf").exists()
+
+
+PAGE = CLONE / "docs/how-to/guest-configuration.md"
+
+
+class Folder(SimpleHTTPRequestHandler):
+    """A web server that has the files of a folder."""
+
+    def log_message(self, *words: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def az(cloud: ControlPlane) -> Iterator[Az]:
+    folder = short_folder()
+    found, admin = Az("2.91", folder, Path(cloud.admin.ca_file)), cloud.admin
+    found("config", "set", "core.instance_discovery=false", "core.login_experience_v2=off")
+    found("cloud", "register", "-n", "Mine", "--endpoint-resource-manager", admin.url)
+    found("cloud", "set", "-n", "Mine")
+    words = ("-u", admin.client_id, "-p", admin.client_secret, "--tenant", admin.tenant)
+    found("login", "--service-principal", *words)
+    yield found
+    shutil.rmtree(folder)
+
+
+@pytest.mark.az
+def test_what_the_page_shows_works(machine: Machine, az: Az, tmp_path: Path) -> None:
+    """Run the blocks that are for whoever manages machines, in order."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Folder, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        environment = az.environment | {
+            "MACHINE": machine.id,
+            "PATH": f"{az.program.parent}:{az.environment['PATH']}",
+            "PACKAGES": f"http://127.0.0.1:{server.server_address[1]}",
+            "KIND": "providers/Microsoft.GuestConfiguration/guestConfigurationAssignments",
+        }
+        assign, show, pack, own, remove, _ = (block.text for block in read(PAGE.read_text(), az.version)[0])
+
+        def paste(script: str) -> Any:
+            words = ["bash", "-euc", script]
+            done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout) if done.stdout.strip() else None
+
+        assert paste(assign)["properties"]["complianceStatus"] == "Pending"
+        machine.until("ssh", lambda found: len(found) >= 1)
+        shown = paste(show)
+        assert shown["status"] == "NonCompliant"
+        assert any("MaxAuthTries 3" in one or "00-landbridge.conf" in one for one in shown["reasons"])
+        paste(pack)
+        paste(own)
+        [report] = machine.until("house", lambda found: len(found) == 1)
+        assert report["complianceStatus"] == "Compliant", report
+        assert (machine.root / "etc/motd").read_text() == "Welcome.\n"
+        paste(remove)
+        assert machine.arm("GET", "/house").status == 404
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
