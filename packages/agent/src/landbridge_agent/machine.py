@@ -225,8 +225,29 @@ class Machine:
 
     def forget(self) -> None:
         """Go back to not connected; the local configuration and the logs stay."""
-        for path in (self.paths.agent_config, self.paths.identity, self.paths.pending, self.paths.cloud_ca):
+        paths = self.paths
+        for path in (paths.agent_config, paths.identity, paths.pending, paths.cloud_ca, paths.known_tags):
             _remove(path)
+
+    def known_tags(self, principal_id: str) -> dict[str, str]:
+        """Return the tags that were noted for an identity; empty where there are none.
+
+        Raises:
+            StateError: the file is damaged or may not be read.
+        """
+        value = _read_object(self.paths.known_tags) or {}
+        tags = value.get("tags")
+        if value.get("principalId") != principal_id or not isinstance(tags, dict):
+            return {}
+        return {str(name): one for name, one in tags.items() if isinstance(one, str)}
+
+    def note_tags(self, principal_id: str, tags: Mapping[str, str]) -> None:
+        """Keep the tags of this machine, which are no secret of it: every program here may ask for them.
+
+        Raises:
+            StateError: they cannot be written.
+        """
+        _write(self.paths.known_tags, _as_json({"principalId": principal_id, "tags": dict(tags)}))
 
     # -- a connect under way ---------------------------------------------------------------
 

@@ -41,6 +41,11 @@ class Paths(NamedTuple):
         return self.state / "hardware.json"
 
     @property
+    def known_tags(self) -> Path:
+        """The machine's tags as the cloud last told them, for when it is away after a restart."""
+        return self.agent_config.parent / "tags.json"
+
+    @property
     def certificates(self) -> Path:
         """The folder of keys and certificates."""
         return self.state / "certs"

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -218,6 +219,44 @@ async def test_tags_come_from_the_cloud_and_stay_while_it_is_away(cloud, azcmage
         assert compute["tags"] == "role:web;tier:1"
         assert compute["tagsList"][1] == {"name": "tier", "value": "1"}
         assert (await local.get(path)).body == compute
+
+
+async def test_tags_outlive_a_restart_while_the_cloud_is_away_and_tokens_do_not(cloud, azcmagent, served):
+    path = "/metadata/instance/compute?api-version=2020-06-01"
+    told = {"resourceId": "/x", "location": "local", "tags": {"role": "web", "tier": "1"}}
+    cloud.answers[("GET", "/agent/v1/instance")] = (200, told)
+    async with cloud.serving():
+        await azcmagent.connect()
+        async with served(azcmagent.paths) as local:
+            await until(lambda: cloud.channels)
+            compute = (await local.get(path)).body
+            _, key = await local.key()
+            given = await local.get(f"{TOKEN}?{QUERY}", {**METADATA, "Authorization": f"Basic {key}"})
+            assert given.status == 200
+    assert azcmagent.paths.known_tags.stat().st_mode & 0o777 == 0o600
+    for file in filter(Path.is_file, azcmagent.paths.state.rglob("*")):
+        assert given.body["access_token"] not in file.read_text(errors="replace").split('"')
+    async with served(azcmagent.paths) as local:
+        async with asyncio.timeout(SETTLE):
+            while (answer := await local.get(path)).status != 200:
+                await asyncio.sleep(0.1)
+        assert answer.body == compute
+        _, key = await local.key()
+        refused = await local.get(f"{TOKEN}?{QUERY}", {**METADATA, "Authorization": f"Basic {key}"})
+        assert refused.status == 503
+    await azcmagent("disconnect", "--force-local-only")
+    assert not azcmagent.paths.known_tags.exists()
+
+
+async def test_a_damaged_note_of_the_tags_stops_nothing(cloud, azcmagent, served):
+    async with cloud.serving():
+        await azcmagent.connect()
+    azcmagent.paths.known_tags.write_text("{")
+    async with served(azcmagent.paths) as local:
+        async with asyncio.timeout(SETTLE):
+            while (answer := await local.get("/metadata/instance?api-version=2020-06-01")).status != 200:
+                await asyncio.sleep(0.1)
+    assert answer.body["compute"]["tags"] == ""
 
 
 async def test_metadata_is_answered_by_a_machine_that_never_reached_its_cloud(cloud, azcmagent, served):

@@ -18,7 +18,7 @@ from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.machine_tokens import Tokens
 from landbridge_agent.daemon.metadata_service import MetadataService
 from landbridge_agent.dial import Unreachable
-from landbridge_agent.machine import AgentConfig, Machine
+from landbridge_agent.machine import AgentConfig, Machine, StateError
 from landbridge_agent.platform import here
 from landbridge_agent.proxies import Proxy
 
@@ -37,7 +37,7 @@ class IdentityService:
         clock: Callable[[], float],
         state: Callable[[], Mapping[str, object]],
     ) -> None:
-        self._log, self._state, self._clock = log, state, clock
+        self._machine, self._log, self._state, self._clock = machine, log, state, clock
         self._monotonic = asyncio.get_running_loop().time
         self._identity: tuple[str, str] | None = None
         self._tokens = self._new_tokens()
@@ -71,10 +71,19 @@ class IdentityService:
             self._identity = identity
             self._tokens.close()
             self._tokens = self._new_tokens()
-        if config is None or (self._config is not None and config.resourceId != self._config.resourceId):
+        if config is None:
             self._tags = {}
+        elif self._config is None or config.principalId != self._config.principalId:
+            self._tags = self._known(config)
         self._config, self._connection = config, connection
         self._tags_until = float("-inf")
+
+    def _known(self, config: AgentConfig) -> Mapping[str, str]:
+        try:
+            return self._machine.known_tags(config.principalId)
+        except StateError as error:
+            self._log.warning(f"{error} The tags are asked for again.")
+            return {}
 
     def _new_tokens(self) -> Tokens:
         return Tokens(self._fetch, self._monotonic, self._clock)
@@ -112,10 +121,22 @@ class IdentityService:
             self._tags_until = now + TAGS_SECONDS  # others who ask meanwhile take what is known
             try:
                 async with asyncio.timeout(TAGS_WAIT):
-                    self._tags = (await connection.instance()).tags
+                    told = (await connection.instance()).tags
             except (TimeoutError, Refused, Unreachable) as error:
                 self._log.debug(f"The tags could not be asked for: {error}")
+            else:
+                await self._learn(told)
         return self._tags
+
+    async def _learn(self, tags: Mapping[str, str]) -> None:
+        """Take what the cloud said of the tags, and note it for a restart while the cloud is away."""
+        changed, self._tags = dict(tags) != dict(self._tags), tags
+        if not changed or self._config is None:
+            return
+        try:
+            await asyncio.to_thread(self._machine.note_tags, self._config.principalId, tags)
+        except StateError as error:
+            self._log.warning(str(error))
 
     def status(self) -> Mapping[str, object]:
         """Return how the agent is doing."""

@@ -29,14 +29,16 @@ _EMPTY = (
 )
 
 
-def document(config: AgentConfig, tags: Mapping[str, str], sku: str) -> dict[str, object]:
+def document(
+    config: AgentConfig, tags: Mapping[str, str], sku: str, system: str = "linux"
+) -> dict[str, object]:
     """Return the whole document; ``sku`` is the operating system's name as people know it."""
     compute: dict[str, object] = {
         **dict.fromkeys(_EMPTY, ""),
         "azEnvironment": config.cloud,
         "location": config.location,
         "name": config.resourceName,
-        "osType": "linux",
+        "osType": system,
         "plan": {"name": "", "product": "", "publisher": ""},
         "publicKeys": None,
         "resourceGroupName": config.resourceGroup,

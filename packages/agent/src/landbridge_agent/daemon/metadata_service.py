@@ -26,6 +26,7 @@ from landbridge_agent.daemon.log import Log
 from landbridge_agent.daemon.machine_tokens import Held, Tokens, TooMany
 from landbridge_agent.dial import Unreachable
 from landbridge_agent.machine import AgentConfig
+from landbridge_agent.platform import here
 from landbridge_wire import agent_api
 
 INSTANCE = "/metadata/instance"
@@ -100,7 +101,7 @@ class MetadataService:
         kind = request.parameters.get("format", "json").lower()
         if kind not in ("json", "text"):
             return failure(400, "invalid_request", "The parameter 'format' is json or text.")
-        whole = instance.document(machine, await self._world.tags(), self._world.system())
+        whole = instance.document(machine, await self._world.tags(), self._world.system(), here().name)
         try:
             found = instance.node(whole, path)
         except instance.NoSuchNode as error:
