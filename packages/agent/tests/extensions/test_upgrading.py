@@ -125,3 +125,40 @@ def test_what_was_upgraded_by_itself_is_not_put_back_by_a_change_of_settings(hos
     assert host.record().version == "1.4" and host.calls()[-1] == "enable 1.4 1"
     host.apply(typeHandlerVersion="1.0", settings={"a": 2}, enableAutomaticUpgrade=False)
     assert host.record().version == "1.0" and host.left() == ["Contoso.Tools.Probe-1.0"]
+
+
+def test_the_version_that_is_back_has_the_settings_that_it_had(host, shop):
+    shop.publish("1.0", cases=SAYS)
+    host.apply(settings={"a": 1})
+    shop.publish("2.0", cases={"enable": "exit 5"})
+    assert "Version 1.0 is back." in host.apply(settings={"a": 2}, typeHandlerVersion="2.0").error_message
+    assert host.calls()[-1] == "enable 1.0 0" and (host.folder() / "config/0.settings").exists()
+    shop.publish("2.1", cases=SAYS)
+    assert host.upgrade("2.1").error_code == "" and host.calls()[-1] == "enable 2.1 0"
+    host.apply(settings={"a": 2}, typeHandlerVersion="2")
+    assert host.calls()[-1] == "enable 2.1 2"  # 1 was used, by the version that failed
+
+
+def test_all_that_share_a_handler_are_back_with_the_version_of_before(host, shop):
+    shop.publish("1.0", several=True, cases=SAYS)
+    host.apply("one")
+    host.apply("two")
+    shop.publish(
+        "2.0", several=True, cases={"enable": '[ "$ConfigExtensionName" = one ] || exit 5; say success 0 ok'}
+    )
+    before = len(host.calls())
+    assert "Version 1.0 is back." in host.upgrade().error_message
+    calls = host.calls()[before:]
+    assert {"disable 1.0 0 one", "disable 1.0 0 two"} <= set(calls)
+    assert set(calls[-2:]) == {"enable 1.0 0 one", "enable 1.0 0 two"}
+    assert host.record("one").version == host.record("two").version == "1.0"
+
+
+def test_a_third_resource_that_wants_another_version_and_fails_leaves_the_others_as_they_were(host, shop):
+    shop.publish("1.0", several=True, cases=SAYS)
+    host.apply("one", typeHandlerVersion="1.0")
+    shop.publish("2.0", several=True, cases={"install": "exit 5"})
+    failed = host.apply("two", typeHandlerVersion="2.0")
+    assert "Version 1.0 is back." in failed.error_message
+    assert host.calls()[-1] == "enable 1.0 0 one" and host.left() == ["Contoso.Tools.Probe-1.0"]
+    assert host.remove("two").error_code == "" and host.remove("one").error_code == "" and host.left() == []

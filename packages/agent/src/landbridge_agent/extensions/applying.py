@@ -73,7 +73,8 @@ def _is_there(context: Context, record: Record, choice: Choice) -> bool:
 def _last_word(context: Context, record: Record) -> str:
     folder = context.folder(record.handler)
     several = read_manifest(folder.path).several
-    said = folder.status(stem(record.name, record.sequence, several))
+    number = folder.last_sequence(record.name if several else "")
+    said = folder.status(stem(record.name, number, several))
     return said.message if said is not None else DONE
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from landbridge_agent.extensions import commands, views
@@ -79,17 +80,19 @@ def enable(
 
 
 def enable_again(context: Context, record: Record, folder: HandlerFolder) -> HandlerStatus | None:
-    """Enable a handler with the settings that it has; by its number it knows whether they are new.
+    """Enable a handler with the settings that lie there; by their number it knows whether they are new.
 
     Raises:
         ExtensionFailed: it failed, or said that it did.
     """
     several = read_manifest(folder.path).several
-    named = stem(record.name, record.sequence, several)
+    number = max(folder.last_sequence(record.name if several else ""), 0)
+    named = stem(record.name, number, several)
+    given = variables(replace(record, sequence=number), several)
     began = time.monotonic()
     context.task.observe(views.going_on(record, "Enabling.", context.now))
     try:
-        commands.run(context.task, folder, ENABLE, variables(record, several))
+        commands.run(context.task, folder, ENABLE, given)
     except ExtensionFailed as error:
         _end_leftovers(context)
         said = folder.status(named)

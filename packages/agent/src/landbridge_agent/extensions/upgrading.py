@@ -14,8 +14,8 @@ from landbridge_agent.extensions import commands, enabling, files
 from landbridge_agent.extensions.context import Context
 from landbridge_agent.extensions.enabling import Settings
 from landbridge_agent.extensions.errors import ExtensionFailed
-from landbridge_agent.extensions.handler_folder import INSTALLED, HandlerFolder, HandlerStatus
-from landbridge_agent.extensions.manifest import UPDATE, read_manifest
+from landbridge_agent.extensions.handler_folder import ENABLED, INSTALLED, HandlerFolder, HandlerStatus
+from landbridge_agent.extensions.manifest import DISABLE, UPDATE, read_manifest
 from landbridge_agent.extensions.records import Record
 
 MOVED = ("config/*.settings", "status/*.status", "mrseq", "*.mrseq")
@@ -53,6 +53,9 @@ def _exchange(
 ) -> HandlerStatus | None:
     manifest = read_manifest(new.path)
     others = context.records.sharing(record, new.handler)
+    if old.state == ENABLED:
+        for other in others:
+            commands.run(context.task, old, DISABLE, enabling.variables(other, manifest.several))
     enabling.disable(context, record, old)
     new.prepare()
     _move(old, new)
@@ -128,8 +131,9 @@ def roll_back(context: Context, record: Record) -> str:
     record.version = old.handler.version
     try:
         enabling.install(context, record, old)
+        several = read_manifest(old.path).several
         for one in [*context.records.sharing(record, old.handler), record]:
-            if old.last_sequence("") >= 0:
+            if old.last_sequence(one.name if several else "") >= 0:
                 enabling.enable_again(context, one, old)
         back = f"Version {old.handler.version} is back."
     except (ExtensionFailed, OSError) as error:
