@@ -97,6 +97,11 @@ def resource_of(
     }
 
 
+def moment(now: float) -> str:
+    """Return a time (unix seconds) as reports have it: to the millisecond, so that they have an order."""
+    return f"{timestamp(now)[:-1]}.{int(now * 1000) % 1000:03d}Z"
+
+
 def report_of(
     status: str,
     resources: Sequence[dict[str, Any]],
@@ -108,7 +113,7 @@ def report_of(
     version: str,
 ) -> dict[str, Any]:
     """Return a report (contract: agent, 5.1), of bounded size."""
-    times = {"startTime": timestamp(began), "endTime": timestamp(max(began, ended))}
+    times = {"startTime": moment(began), "endTime": moment(max(began, ended))}
     details = {
         "complianceStatus": status,
         **times,
