@@ -46,6 +46,7 @@ def test_a_zip_that_was_changed_anywhere_unpacks_within_its_folder_or_not_at_all
     shutil.rmtree(place)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @quick
 @given(data=st.data())
 def test_a_signature_that_was_changed_anywhere_is_refused(shop, data):

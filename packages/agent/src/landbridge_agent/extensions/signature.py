@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -35,6 +35,17 @@ from landbridge_wire.work_api import ExtensionPackage
 
 MAX_CHAIN = 5
 MAX_TEXT = 64 * 1024
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    RecursionError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What ``json`` and ``cryptography`` raise for what they cannot read or verify."""
 
 
 def verify(package: ExtensionPackage, roots_pem: str, now: float) -> None:
@@ -51,7 +62,7 @@ def verify(package: ExtensionPackage, roots_pem: str, now: float) -> None:
         _check_signature(chain[0], signed, signature)
     except _Unsigned as error:
         raise _refusal(package, str(error)) from error
-    except (ValueError, TypeError, InvalidSignature, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         raise _refusal(package, "its signature cannot be read, or is another's") from error
     _check_claims(unverified_claims, package)
 
