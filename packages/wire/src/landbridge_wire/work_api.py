@@ -100,7 +100,7 @@ class WorkItem(_Message):
     """One thing to do; ``id`` is the operation's.
 
     ``type`` is the lower-case type of the resource ``target``. ``properties`` is what the resource
-    says at the moment of the fetch (empty for REMOVE of what is gone), ``protected`` what only the
+    says at the moment of the fetch (empty for REMOVE and CANCEL), ``protected`` what only the
     machine may read, ``content`` what the request said and the resource does not. The order of
     ``sequence`` is the order in which a machine was asked; CANCEL and REMOVE overtake what they end.
     """

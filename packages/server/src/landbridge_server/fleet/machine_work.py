@@ -113,7 +113,7 @@ class MachineWork:
         target = stored.resource_id if stored else item.target_key
         type_key = arm_id.parse(target).type.lower()
         properties: dict[str, Any] = {}
-        if stored is not None and type_key != MACHINE:
+        if stored is not None and type_key != MACHINE and item.kind not in work.OVERTAKING:
             kind = self.registry.find(type_key)
             seen = {"provisioningState", *(kind.observed if isinstance(kind, ResourceType) else ())}
             whole = documents.decode(stored)["properties"]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from landbridge_server.arm import shape, work
 from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
 from landbridge_server.arm.sealing import Sealer, Unreadable
@@ -24,6 +26,9 @@ LOST = (
     "What only the machine may read was sealed with keys that this cloud no longer has. "
     "Write the whole resource again by PUT, with its protected members."
 )
+
+LARGEST = 1400 * 1024
+"""Bytes of JSON that callers may say about one resource: machines get it in one answer, with others."""
 
 
 class OnMachine(ResourceType):
@@ -88,8 +93,10 @@ class OnMachine(ResourceType):
 
     def on_create(self, connection: Connection, write: Write, document: Document) -> Operation | None:
         """Keep the protected members, and ask the machine."""
+        secrets = self._given(write)
+        self._check_size(document, secrets)
         outputs.remove_below(connection, write.id.key)
-        self._keep(connection, write.id.key, self._given(write))
+        self._keep(connection, write.id.key, secrets)
         return work.ask(connection, work.APPLY, write.id.text, write.caller, write.now)
 
     def on_update(self, connection: Connection, write: Write, document: Document) -> Operation | None:
@@ -105,9 +112,21 @@ class OnMachine(ResourceType):
             if waiting is not None or write.old_properties["provisioningState"] == work.SUCCEEDED:
                 document["properties"] = write.old_properties
                 return waiting
+        self._check_size(document, secrets)
         outputs.remove_below(connection, write.id.key)
         self._keep(connection, write.id.key, secrets)
         return work.ask(connection, work.APPLY, write.id.text, write.caller, write.now)
+
+    def _check_size(self, document: Document, secrets: Mapping[str, Any]) -> None:
+        """Refuse what is more than a machine takes: it could never fetch it, nor what comes after it."""
+        said = {name: value for name, value in document["properties"].items() if name not in self.observed}
+        size = len(msgspec.json.encode([said, secrets]))
+        if size > LARGEST:
+            raise ArmError(
+                "RequestEntityTooLarge",
+                f"The resource has {size:,} bytes with its protected members; a machine takes at most "
+                f"{LARGEST:,}. Put what is large where the machine can download it.",
+            )
 
     def _is_wanted_already(self, write: Write, document: Document) -> bool:
         seen = {"provisioningState", *self.observed}
