@@ -126,6 +126,14 @@ def test_a_handler_that_says_transitioning_is_waited_for(host, shop):
     assert view(outcome)["status"]["message"] == "Extension Message: done"
 
 
+def test_what_a_handler_says_on_its_way_is_observed(host, shop):
+    shop.publish("1.0", cases={"enable": "say transitioning 0 'half of it'; sleep 1.5; say success 0 all"})
+    task = host.task("apply", properties={"publisher": "Contoso.Tools", "type": "Probe"})
+    assert host.carry_out(task).error_code == ""
+    status = json.loads((task.folder / "observed.json").read_text())["instanceView"]["status"]
+    assert (status["code"], status["message"]) == ("transitioning", "Extension Message: half of it")
+
+
 def test_a_handler_that_says_transitioning_for_ever_is_given_up_when_nothing_of_it_runs(host, shop):
     shop.publish("1.0", cases={"enable": "say transitioning 0 working"})
     assert "timed out for Enable" in host.apply().error_message

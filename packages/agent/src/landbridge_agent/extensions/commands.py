@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from landbridge_agent import local_policy
@@ -46,10 +46,12 @@ def run(
     operation: str,
     variables: Mapping[str, str] | None = None,
     seconds: float | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> None:
     """Run a handler's command; what it printed lies in its folder of logs.
 
     What ``enable`` leaves running goes on: handlers start their services so. All else is ended.
+    ``tick`` is called about each second.
 
     Raises:
         ExtensionFailed: it could not be started, ended with another code than 0, by a signal, too
@@ -67,6 +69,7 @@ def run(
             stdout=folder.logs / f"{operation}.stdout",
             stderr=folder.logs / f"{operation}.stderr",
             leave_running=operation == ENABLE,
+            tick=None if tick is None else lambda _: tick(),
             limits=limits(task, folder),
         )
     except OSError as error:

@@ -91,8 +91,14 @@ def enable_again(context: Context, record: Record, folder: HandlerFolder) -> Han
     given = variables(replace(record, sequence=number), several)
     began = time.monotonic()
     context.task.observe(views.going_on(record, "Enabling.", context.now))
+
+    def look() -> None:
+        said = folder.status(named)
+        if said is not None and not said.is_final:
+            context.task.observe(views.going_on(record, said.message, context.now))
+
     try:
-        commands.run(context.task, folder, ENABLE, given)
+        commands.run(context.task, folder, ENABLE, given, tick=look)
     except ExtensionFailed as error:
         _end_leftovers(context)
         said = folder.status(named)
