@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,6 @@ from landbridge_agent.guest import reconciler
 from landbridge_agent.guest.desired import Desired
 from landbridge_agent.local_config import InvalidSetting
 from landbridge_agent.work import processes, tree
-
-pytestmark = pytest.mark.anyio
 
 
 def codes(report):
@@ -299,3 +299,71 @@ async def test_an_evaluation_that_takes_too_long_is_killed_and_that_is_said():
     os.kill(pid, signal.SIGSTOP)
     how = await reconciler._ended(pid, "guest-long", 0.1)
     assert "took longer" in how and not tree.start_time(pid)
+
+
+async def test_more_memory_than_it_may_have_is_a_reason(world, shop, make_package, make_resource):
+    world.settings["guestconfiguration.scripts.enabled"] = True
+    greedy = make_resource("nxScript", "s", TestScript=f"exec {sys.executable} -c 'len(bytes(3 << 30))'")
+    world.want("greedy", shop.sell("greedy", make_package("greedy", greedy)))
+    async with world.running():
+        report = await world.report(1)
+    assert report["complianceStatus"] == "NonCompliant"
+    assert codes(report)[0] in ("nxScript:nxScript:TestFailed", "Landbridge:Evaluation:Failed")
+
+
+async def test_what_is_no_text_in_a_file_does_not_spoil_the_report(world, shop, make_package, make_resource):
+    (world.root / "etc/a").write_bytes(b"bad \xff\x00 line\n")
+    line = make_resource("nxFileLine", "l", FilePath="/etc/a", DoesNotContainPattern="bad")
+    world.want("a", shop.sell("a", make_package("a", line)))
+    async with world.running():
+        report = await world.report(1)
+    assert report["details"]["resources"][0]["properties"]["Lines"] == ["bad ?\ufffd line"]
+
+
+async def test_what_depends_on_a_failure_is_not_set(world, shop, make_package, make_resource):
+    first = make_resource("nxFileLine", "l", FilePath="/etc/none", ContainsLine="x")
+    second = make_resource("nxFile", "f", DestinationPath="/etc/f", DependsOn=["[nxFileLine]l"])
+    third = make_resource("nxNonsense", "n", A="b")
+    world.want("a", shop.sell("a", make_package("a", second, first, third)), "ApplyAndMonitor")
+    async with world.running():
+        report = await world.report(1)
+    assert codes(report) == [
+        "nxFileLine:nxFileLine:FileNotFound",
+        "nxFileLine:nxFileLine:CannotApply",
+        "nxNonsense:nxNonsense:InvalidProperty",
+        "nxFile:nxFile:Ensure",
+        "nxFile:nxFile:DependsOn",
+    ]
+    assert not (world.root / "etc/f").exists()
+
+
+async def test_a_package_that_does_not_come_or_parse_is_reported(world, shop, make_package):
+    wanted = shop.sell("broken", make_package("broken"))
+    world.want("a", {**wanted, "contentUri": f"{shop.url}/none.zip"})
+    world.want("b", wanted)
+    async with world.running():
+        await world.report(2)
+    found = {name: codes(report) for name, _, report in world.reports}
+    assert found == {
+        "a": ["Landbridge:Configuration:Download"],
+        "b": ["Landbridge:Configuration:Document"],
+    }
+
+
+def test_extd_loads_nothing_heavy_for_it():
+    code = "import sys, landbridge_agent.guest.reconciler; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    heavy = {
+        "zipfile",
+        "yaml",
+        "tempfile",
+        "urllib.request",
+        "http.client",
+        "uuid",
+        "json.tool",
+        "importlib.resources",
+    }
+    loaded = set(done.stdout.split())
+    assert not heavy & loaded
+    own = {name for name in loaded if name.startswith("landbridge_agent.guest.")}
+    assert own == {f"landbridge_agent.guest.{name}" for name in ("reconciler", "desired", "outbox", "places")}

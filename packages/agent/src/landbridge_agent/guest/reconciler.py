@@ -283,6 +283,7 @@ class GuestConfiguration:
         report = result.get("report") if result else None
         minutes = result.get("minutes", EVERY_MINUTES) if result else EVERY_MINUTES
         if not isinstance(report, dict):
+            how = f"a defect of the agent, {result['failed']}" if result and "failed" in result else how
             phrase = f"The evaluation did not end by itself: {how}. It is begun anew in {minutes} minutes."
             report = self._failure(one, "Landbridge:Evaluation:Failed", phrase, request)
         wanted = self._wanted.get(key(one.name))

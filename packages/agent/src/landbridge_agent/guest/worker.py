@@ -13,6 +13,7 @@ import os
 import ssl
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,12 @@ def main() -> None:
     )
     processes.confine(str(request["workId"]), limits)
     os.nice(10)
-    result = evaluate(request, paths_from(os.environ), os.environ, time.time)  # noqa: TID251
+    try:
+        result = evaluate(request, paths_from(os.environ), os.environ, time.time)  # noqa: TID251
+    except Exception as error:  # a defect of ours: where it is, and not what was at hand there
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}, line {frame.lineno}"
+        result = {"failed": f"{type(error).__name__} in {where}"}
     entry.write(folder / RESULT, json.dumps(result).encode())
 
 
@@ -164,7 +170,8 @@ def _without(value: Any, secrets: list[str], names: set[str]) -> Any:
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, HIDDEN)
-        return value
+        # What is no UTF-8 in a file, and NUL, which some stores refuse, is not passed on.
+        return str(value).encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     if isinstance(value, list):
         return [_without(one, secrets, names) for one in value]
     if isinstance(value, dict):
