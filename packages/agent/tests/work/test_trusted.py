@@ -78,6 +78,22 @@ def test_root_does_not_believe_files_that_others_may_change(installed, tmp_path,
         trusted.cloud_of(installed, CONFIG)
 
 
+@needs_root
+@pytest.mark.parametrize("change", [lambda path: os.chown(path, 1234, -1), lambda path: path.chmod(0o777)])
+def test_root_does_not_believe_a_file_that_others_may_put_another_in_the_place_of(
+    installed, tmp_path, change
+):
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    (folder / "ca.pem").write_text("")
+    (tmp_path / "link.pem").symlink_to(folder / "ca.pem")
+    change(folder)
+    for name in ("certs/ca.pem", "link.pem"):
+        name_cloud(installed, CONFIG.endpoint, str(tmp_path / name))
+        with pytest.raises(StateError, match="certs can be changed by others"):
+            trusted.cloud_of(installed, CONFIG)
+
+
 def root_of(issuer) -> str:
     return issuer.pem(issuer.certificate)
 

@@ -49,14 +49,26 @@ def cloud_of(machine: Machine, config: AgentConfig) -> CloudFile:
 
 
 def _check_owner(path: Path) -> None:
+    """Refuse a file that others than root may change, or put another in the place of."""
     try:
-        known = path.stat()
+        real = path.resolve(strict=True)
     except FileNotFoundError:
         return
-    except OSError as error:
-        raise StateError(f"{path} cannot be read: {error.strerror}.") from error
-    if known.st_uid or known.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise StateError(f"{path} can be changed by others than root: chown root {path}; chmod go-w {path}")
+    except (OSError, RuntimeError) as error:
+        raise StateError(f"{path} cannot be read: {error}.") from error
+    for one in (real, *real.parents, *path.absolute().parents):
+        try:
+            known = one.stat()
+        except OSError as error:
+            raise StateError(f"{one} cannot be read: {error.strerror}.") from error
+        others = known.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if one != real and known.st_mode & stat.S_ISVTX:
+            others = 0  # as in /tmp: nobody can replace what root has there
+        if known.st_uid or others:
+            named = path if one == real else one
+            raise StateError(
+                f"{named} can be changed by others than root: chown root {named}; chmod go-w {named}"
+            )
 
 
 def context_of(paths: Paths, cloud: CloudFile) -> ssl.SSLContext:
