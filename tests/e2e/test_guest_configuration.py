@@ -9,14 +9,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -103,6 +107,16 @@ class Machine:
     def stop(self) -> None:
         self._children.stop()
         self._children = Children()
+
+    def kill_worker(self) -> None:
+        """Kill the evaluation that runs, if one does."""
+        mark = str(self.root / "var/lib/GuestConfig/evaluation").encode()
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and mark in (folder / "cmdline").read_bytes().split(b"\0"):
+                    os.kill(int(folder.name), signal.SIGKILL)
+            except OSError:
+                continue
 
     def let_time_pass(self, minutes: float = 16) -> None:
         """Have it be so much later since the last evaluation; extd is not running then."""
@@ -226,6 +240,37 @@ def test_offline_for_a_while_it_is_corrected_all_the_same_and_the_cloud_catches_
     corrected = [one["details"]["resources"][0]["properties"]["driftCorrectedCount"] for one in found]
     assert corrected == [0, 1, 2]
     wait_until("the queue to be empty", lambda: not list(waiting.iterdir()) or None, Children(), 30)
+
+
+def test_killed_again_and_again_each_evaluation_has_one_report_and_the_last_is_right(
+    machine: Machine, wanted: dict[str, Any]
+) -> None:
+    """extd dies at random points, and the worker too; a drift is always found in the end."""
+    motd, random = machine.root / "etc/motd", Random(7)
+    machine.assign("killed", wanted, "ApplyAndAutoCorrect")
+    machine.until("killed", lambda found: len(found) >= 1)
+    for count in range(12):
+        motd.write_text(f"by hand, {count}\n")
+        machine.extd.process.send_signal(signal.SIGKILL)
+        machine.extd.process.wait()
+        if random.random() < 0.5:
+            machine.kill_worker()
+        machine.let_time_pass()
+        machine.start()
+        time.sleep(random.uniform(0.3, 1.5))
+        if random.random() < 0.5:
+            machine.kill_worker()
+    motd.write_text("by hand, the last time\n")
+    machine.stop()
+    machine.let_time_pass()
+    machine.start()
+    wait_until("the file", lambda: motd.read_text() == "Welcome.\n" or None, Children(), 60)
+    waiting = machine.root / "var/lib/GuestConfig/reports"
+    wait_until("the queue to be empty", lambda: not list(waiting.iterdir()) or None, Children(), 30)
+    machine.until("killed", lambda found: found[-1]["complianceStatus"] == "Compliant")
+    found = machine.reports("killed")
+    jobs = [one["details"]["jobId"] for one in found]
+    assert len(jobs) == len(set(jobs))
 
 
 def test_a_built_in_configuration_is_assigned_by_its_name(machine: Machine) -> None:
