@@ -12,7 +12,7 @@ from pathlib import Path
 
 from landbridge_agent.local_socket import MAX_LINE, WAIT, WAIT_SECONDS, short_path
 
-AWAY_SECONDS = 5.0
+AWAY_SECONDS = 2.0
 """How long until a daemon that does not answer is asked again."""
 
 
