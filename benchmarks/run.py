@@ -61,9 +61,10 @@ def tables(store: str, effort: Effort) -> list[Table]:
     table.notes = [
         "The machines are simulated in one process: control channels, and for each command the requests of "
         "the true agent, every one on a TLS connection of its own (fetch, running, output, end, fetch, "
-        "removed). The script itself takes no time there. All share two cores.",
+        "removed). The script itself takes no time there. All share two cores; the machines and "
+        "`landbridge run`, which in truth are other computers, have a lower priority (nice 10).",
         f"GETs of one machine, {ASKS_PER_SECOND} a second on one connection, for {IDLE_SECONDS:g} s before "
-        f"the run and all through it. Median of {effort.rounds}; "
+        f"the run and all through it. Median of {effort.rounds}, the longest run once; "
         f"load average at the end {load_average():.2f}.",
         "The CPU time is without what the same time costs when only the GETs go on; "
         f"{sizes[-1]:,} machines x {sizes[0]}: {ratio(_each(found, sizes[-1]) / _each(found, sizes[0]))}.",
@@ -92,7 +93,7 @@ def _at(store: str, size: int, effort: Effort) -> Found:
         crowd = BusyCrowd(cloud.port, agents, cloud.data)
         try:
             time.sleep(SETTLE_SECONDS)
-            runs = [_run(cloud, size) for _ in range(effort.rounds)]
+            runs = [_run(cloud, size) for _ in range(effort.rounds if size < SIZES[-1] else 1)]
         finally:
             crowd.stop()
             time.sleep(min(GONE_SECONDS, size / 100))
@@ -133,7 +134,17 @@ def _run(cloud: Cloud, size: int) -> Found:
     with Asking(cloud) as idle:
         time.sleep(IDLE_SECONDS)
     resting = (cpu_seconds(cloud.pids) - before) / IDLE_SECONDS
-    argv = [PROGRAMS / "landbridge", "run", "--data", cloud.data, "--tag", "benchmark=one"]
+    argv = [
+        "nice",
+        "-n",
+        "10",
+        PROGRAMS / "landbridge",
+        "run",
+        "--data",
+        cloud.data,
+        "--tag",
+        "benchmark=one",
+    ]
     argv += ["--canary", CANARY, "-o", "json", "--", "echo", "hello"]
     started, before = time.perf_counter(), cpu_seconds(cloud.pids)
     with Asking(cloud) as during:

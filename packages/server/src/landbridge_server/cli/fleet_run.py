@@ -44,7 +44,7 @@ class Plan:
     rules: Rules
     properties: Mapping[str, Any]
     waits: bool = False
-    rate: float = 20.0
+    rate: float = 10.0
 
     @property
     def seconds(self) -> int:

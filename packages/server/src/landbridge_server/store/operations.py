@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import operations
 
 IN_PROGRESS = "InProgress"
@@ -28,14 +29,20 @@ class Operation(NamedTuple):
     ended_at: float | None
 
 
+_ADD = Prepared(operations.insert())
+
+
 def add(connection: Connection, operation: Operation) -> None:
     """Add an operation."""
-    connection.execute(operations.insert(), operation._asdict())
+    _ADD.run(connection, operation._asdict())
+
+
+_GET = Prepared(select(operations).where(operations.c.operation_id == bindparam("one")))
 
 
 def get(connection: Connection, operation_id: str) -> Operation | None:
     """Return the operation with this id."""
-    row = connection.execute(select(operations).where(operations.c.operation_id == operation_id)).first()
+    row = _GET.first(connection, {"one": operation_id})
     return Operation(*row) if row is not None else None
 
 
@@ -49,13 +56,16 @@ def running(connection: Connection, kind: str) -> list[Operation]:
     return [Operation(*row) for row in rows]
 
 
+_END = Prepared(
+    update(operations)
+    .where(operations.c.operation_id == bindparam("one"))
+    .values(status=bindparam("now_status"), ended_at=bindparam("now"), error=bindparam("why"))
+)
+
+
 def end(connection: Connection, operation_id: str, status: str, now: float, error: str | None = None) -> None:
     """Note how an operation ended."""
-    connection.execute(
-        update(operations)
-        .where(operations.c.operation_id == operation_id)
-        .values(status=status, ended_at=now, error=error)
-    )
+    _END.run(connection, {"one": operation_id, "now_status": status, "now": now, "why": error})
 
 
 def prune(connection: Connection, before: float) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
+from landbridge_server.store.prepared import Prepared
 from landbridge_server.store.schema import settings
+
+_GET = Prepared(select(settings.c.value).where(settings.c.name == bindparam("one")))
+_REMOVE = Prepared(settings.delete().where(settings.c.name == bindparam("one")))
+_ADD = Prepared(settings.insert())
 
 
 def get(connection: Connection, name: str) -> str | None:
     """Return a value, or nothing when it was never set."""
-    return connection.execute(select(settings.c.value).where(settings.c.name == name)).scalar()
+    row = _GET.first(connection, {"one": name})
+    return str(row[0]) if row is not None else None
 
 
 def put(connection: Connection, name: str, value: str) -> None:
     """Set a value, replacing an older one."""
-    connection.execute(settings.delete().where(settings.c.name == name))
-    connection.execute(settings.insert().values(name=name, value=value))
+    _REMOVE.run(connection, {"one": name})
+    _ADD.run(connection, {"name": name, "value": value})
