@@ -181,7 +181,8 @@ async def seen_as_it_was(work: Work, results: dict[str, dict[str, Any]], ran: Co
         if view["executionState"] == "Succeeded":
             assert ran[last] == 1 and view["output"].endswith(f"{last} done\n"), one
         else:
-            assert view["executionMessage"] and not view.get("output", "").endswith(" done\n"), one
+            # A worker may be killed when its script has just ended: then nobody knows how it ended.
+            assert view["executionMessage"] and ran[last] <= 1, one
 
 
 def left(agent: Any) -> list[str]:

@@ -135,6 +135,11 @@ class Paths(NamedTuple):
         """Written by the installer: ``{"endpoint": URL, "caFile": PATH}``."""
         return self.root / "etc/opt/azcmagent/cloud.json"
 
+    @property
+    def root_identity(self) -> Path:
+        """Written by root's ``connect`` beside ``cloud``: ``{"clientId": ID}`` of the machine's identity."""
+        return self.cloud.with_name("machine.json")
+
 
 def paths_from(environment: Mapping[str, str]) -> Paths:
     """Return the paths that the environment asks for."""

@@ -94,6 +94,29 @@ def test_root_does_not_believe_a_file_that_others_may_put_another_in_the_place_o
             trusted.cloud_of(installed, CONFIG)
 
 
+@needs_root
+def test_root_obeys_nobody_about_another_machine_than_it_has_connected(installed):
+    name_cloud(installed, CONFIG.endpoint)
+    mine, other = CONFIG._replace(clientId="mine"), CONFIG._replace(clientId="other")
+    new_state.name_machine(installed, "mine")
+    assert trusted.cloud_of(installed, mine).endpoint == CONFIG.endpoint
+    with pytest.raises(StateError, match="not what root has connected"):
+        trusted.cloud_of(installed, other)
+    new_state.name_machine(installed, "")  # as a disconnect does
+    with pytest.raises(StateError, match="not what root has connected"):
+        trusted.cloud_of(installed, mine)
+
+
+@needs_root
+def test_a_machine_of_before_is_taken_as_it_is_found_once(installed):
+    name_cloud(installed, CONFIG.endpoint)
+    mine, other = CONFIG._replace(clientId="mine"), CONFIG._replace(clientId="other")
+    trusted.cloud_of(installed, mine)
+    trusted.cloud_of(installed, mine)
+    with pytest.raises(StateError, match="not what root has connected"):
+        trusted.cloud_of(installed, other)
+
+
 def root_of(issuer) -> str:
     return issuer.pem(issuer.certificate)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from landbridge_agent.cli import authenticate
+from landbridge_agent.cli import authenticate, new_state
 from landbridge_agent.cli.authenticate import SignIn
 from landbridge_agent.cli.command import Call, Command
 from landbridge_agent.cli.daemon import tell
@@ -45,6 +45,8 @@ def run(call: Call) -> int:
         authenticate.check(call.values, tenant)
         asyncio.run(_delete(call, machine, config, tenant))
     machine.forget()
+    if not call.paths.relocated:
+        new_state.name_machine(machine, "")
     tell(call)
     if call.out.json:
         call.out.object({"status": "success", "resourceId": config.resourceId if config else ""})

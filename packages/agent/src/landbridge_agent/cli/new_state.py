@@ -54,8 +54,23 @@ def write(machine: Machine, cloud: Cloud, config: AgentConfig, private_key: str,
     ca_pem = Path(cloud.ca_file).read_bytes() if cloud.ca_file else None
     machine.connect(config, private_key, chain, ca_pem)
     machine.note_hardware()
-    if not machine.paths.relocated and not machine.paths.cloud.exists():
+    if machine.paths.relocated:
+        return
+    if not machine.paths.cloud.exists():
         name_cloud(machine, config.endpoint, ca_pem)
+    name_machine(machine, config.clientId)
+
+
+def name_machine(machine: Machine, client_id: str) -> None:
+    """Have root's own folder say which machine this is; empty: none.
+
+    The daemon's user, who owns the rest of the state, cannot make it another one for ``extd``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    machine.paths.root_identity.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _replace(machine.paths.root_identity, (json.dumps({"clientId": client_id}) + "\n").encode())
 
 
 def name_cloud(machine: Machine, endpoint: str, ca_pem: bytes | None) -> None:

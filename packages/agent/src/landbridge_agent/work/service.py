@@ -96,7 +96,7 @@ class Service:
         try:
             loop = asyncio.get_running_loop()
             return cloud_calls.connect(self._machine, config, self._environment, loop.time)
-        except (StateError, InvalidSetting, Unreachable, ValueError) as error:
+        except (StateError, InvalidSetting, Unreachable, ValueError, OSError) as error:
             self._complain(str(error))
             return None
 

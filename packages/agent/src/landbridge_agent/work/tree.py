@@ -7,7 +7,6 @@ environment and leaves its cgroup can hide; nothing that runs as root can be kep
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time

@@ -3,11 +3,14 @@
 ``himdsd`` is not root and owns the agent's state folder. Who takes it over has the machine's
 identity, but must not have root run anything. So ``extd`` takes orders only from the cloud that
 ``/etc/opt/azcmagent/cloud.json`` names, over TLS that it verifies with that file's CA and with the
-roots that this very cloud has named since. An agent in a folder of its own has no other's rights.
+roots that this very cloud has named since, and only as the machine that root has connected
+(``machine.json`` beside it): else one could be passed off on root that obeys others. An agent in a
+folder of its own has nobody else's rights.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import stat
@@ -26,7 +29,8 @@ def cloud_of(machine: Machine, config: AgentConfig) -> CloudFile:
     """Return the cloud whose orders are carried out, and its CA file.
 
     Raises:
-        StateError: the machine is connected elsewhere than root has said, or anybody could have said it.
+        StateError: the machine is connected elsewhere, or as another, than root has said, or anybody
+            could have said it. OSError: what root has said cannot be written.
     """
     paths = machine.paths
     if paths.relocated or os.geteuid():
@@ -45,7 +49,28 @@ def cloud_of(machine: Machine, config: AgentConfig) -> CloudFile:
         )
     if found.ca_file:
         _check_owner(Path(found.ca_file))
+    _check_machine(paths, config)
     return found._replace(endpoint=found.endpoint.rstrip("/"))
+
+
+def _check_machine(paths: Paths, config: AgentConfig) -> None:
+    """Check that the machine is the one that root has connected.
+
+    Whose orders count follows from its identity: those of people who have rights over this machine,
+    not over one that the daemon's user would rather be. A machine that was connected before there
+    was such a file is taken as it is found the first time.
+    """
+    _check_owner(paths.root_identity)
+    if not paths.root_identity.exists():
+        paths.root_identity.write_text(json.dumps({"clientId": config.clientId}) + "\n")
+        paths.root_identity.chmod(0o644)
+        return
+    known = entry.read_object(paths.root_identity) or {}
+    if known.get("clientId") != config.clientId:
+        raise StateError(
+            f"{paths.agent_config} is not what root has connected ({paths.root_identity}): nothing is "
+            "carried out. Disconnect the machine, and connect it again, as root."
+        )
 
 
 def _check_owner(path: Path) -> None:
