@@ -93,8 +93,11 @@ class Broker:
 
         To all of them: an older one may be the dead end of a connection that was cut, or the living one.
         """
+        standing = self._listeners.get(path)
+        if not standing:
+            return False
         text = wire.heartbeat_reply_message(reply)
-        return any([listener.send(text) for listener in self._listeners.get(path, ())])
+        return any([listener.send(text) for listener in standing])
 
     def sessions(self, path: str) -> int:
         """Return how many senders are joined with the machine at ``path``."""
