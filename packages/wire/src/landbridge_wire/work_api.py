@@ -102,7 +102,8 @@ class WorkItem(_Message):
     ``type`` is the lower-case type of the resource ``target``. ``properties`` is what the resource
     says at the moment of the fetch (empty for REMOVE and CANCEL), ``protected`` what only the
     machine may read, ``content`` what the request said and the resource does not. The order of
-    ``sequence`` is the order in which a machine was asked; CANCEL and REMOVE overtake what they end.
+    ``sequence`` is the order in which a machine was asked; CANCEL, and REMOVE of a run command, overtake
+    what they end. REMOVE of an extension waits: an installer that is killed midway may break packages.
     """
 
     id: str
