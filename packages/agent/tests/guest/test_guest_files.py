@@ -92,3 +92,15 @@ def test_a_folder_that_is_not_empty_stays_unless_all_of_it_is_to_go(files, tmp_p
     files.remove("/a", whole_folder=True)
     files.remove("/a")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_lies_in_a_folder_that_not_everybody_may_enter_is_not_public(files, tmp_path):
+    """A report may repeat what is in public files: it must not repeat /root/notes."""
+    (tmp_path / "home/deep").mkdir(parents=True)
+    for path in ("plain", "home/notes", "home/deep/notes"):
+        (tmp_path / path).write_text("x")
+        (tmp_path / path).chmod(0o644)
+    assert files.look("/home/deep/notes").is_public
+    (tmp_path / "home").chmod(0o700)
+    seen = [files.look(path).is_public for path in ("/plain", "/home/notes", "/home/deep/notes")]
+    assert seen == [True, False, False]

@@ -30,7 +30,10 @@ class FileRefused(Exception):
 
 
 class Item(NamedTuple):
-    """What is at a path. ``mode`` has the permission bits, ``target`` where a link leads."""
+    """What is at a path. ``mode`` has the permission bits, ``target`` where a link leads.
+
+    ``is_hidden``: it lies in a folder, or below one, that not everybody may enter.
+    """
 
     kind: str
     mode: int
@@ -38,11 +41,12 @@ class Item(NamedTuple):
     gid: int
     size: int
     target: str = ""
+    is_hidden: bool = False
 
     @property
     def is_public(self) -> bool:
         """Whether everybody on the machine may read it: then a report may say what is in it."""
-        return bool(self.mode & stat.S_IROTH)
+        return bool(self.mode & stat.S_IROTH) and not self.is_hidden
 
 
 class Files:
@@ -59,8 +63,10 @@ class Files:
         """
         with self._explained(path, "looked at"):
             try:
-                with self._above(path) as (folder, name):
-                    return _item(folder, name)
+                with self._way(path) as (folders, name):
+                    found = _item(folders[-1], name)
+                    is_open = all(os.fstat(one).st_mode & stat.S_IXOTH for one in folders[1:])
+                    return found._replace(is_hidden=not is_open) if found is not None else None
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
@@ -162,13 +168,19 @@ class Files:
     @contextlib.contextmanager
     def _above(self, path: str) -> Iterator[tuple[int, str]]:
         """Yield a handle of the folder that a path's last name is in, and that name."""
+        with self._way(path) as (folders, name):
+            yield folders[-1], name
+
+    @contextlib.contextmanager
+    def _way(self, path: str) -> Iterator[tuple[list[int], str]]:
+        """Yield handles of the root and all folders from there to a path's last name, and that name."""
         parts = PurePosixPath(path).parts
         if not path.startswith("/") or "\0" in path or ".." in parts or len(parts) < 2:
             raise FileRefused(f"'{path}' must be an absolute path without '..'.")
         handles = [os.open(self._root, _PATH | os.O_DIRECTORY)]
         try:
             self._walk(path, list(parts[1:-1]), handles)
-            yield handles[-1], parts[-1]
+            yield handles, parts[-1]
         finally:
             for handle in handles:
                 os.close(handle)
