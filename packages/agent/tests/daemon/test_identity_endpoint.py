@@ -8,7 +8,9 @@ import errno
 import io
 import os
 import socket
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -148,3 +150,91 @@ def test_a_search_ends_in_time(monkeypatch):
         with accepted:
             found = find(peer, accepted.getsockname())
     assert found.process is None
+
+
+AS_NOBODY = """
+import os, socket, sys
+from landbridge_agent.daemon.caller import find
+from landbridge_agent.platform import here
+here()  # whoever we become may not read where our modules are
+server = socket.create_server(("127.0.0.1", 0))
+server.settimeout(20)
+print(server.getsockname()[1], flush=True)
+accepted, peer = server.accept()
+os.setgid(65534)
+os.setuid(65534)
+print(find(peer, accepted.getsockname()), flush=True)
+"""
+ASKING = """
+import encodings.idna, os, socket, sys
+open(sys.argv[1] + "/cgroup.procs", "w").write("0")
+os.setgid(54321)
+os.setuid(54321)
+client = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def group():
+    """A control group of our own."""
+    mounts = [one for one in caller.CGROUPS if os.path.exists(f"{one}/cgroup.controllers")]
+    path = f"{mounts[0]}/landbridge-test-{os.getpid()}.service" if mounts else ""
+    try:
+        os.mkdir(path)
+    except OSError:
+        pytest.skip("no control group (v2) can be made here")
+    yield path
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            os.rmdir(path)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def started(code, *words):
+    argv = [sys.executable, "-c", code, *words]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_whose_processes_are_not_ours_to_read_is_told_by_its_control_group(group, others):
+    with started(AS_NOBODY) as daemon:
+        port = daemon.stdout.readline().strip()
+        with contextlib.ExitStack() as stack:
+            idle = [stack.enter_context(started(IDLE, group)) for _ in range(others)]
+            for one in idle:
+                assert one.stdout.readline() == "there\n"
+            asking = stack.enter_context(started(ASKING, group, port))
+            said = daemon.stdout.readline().strip()
+            name = "/" + os.path.basename(group)
+            only = f"process {asking.pid} ('python"
+            for one in (*idle, asking):
+                one.stdin.close()
+    if others:
+        assert said == f"a process of user 54321 in {name}"
+    else:
+        assert said.startswith(only) and said.endswith(f"), the only one of user 54321 in {name}")
+
+
+IDLE = """
+import os, sys
+open(sys.argv[1] + "/cgroup.procs", "w").write("0")
+os.setgid(54321)
+os.setuid(54321)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    "attributes", ["", "00", "0400", "08001500", "ffff1500", "0c001500" + "ff" * 4, "00001500"]
+)
+def test_attributes_that_make_no_sense_are_no_control_group(attributes):
+    header = socket_owner._HEADER.pack(16 + len(attributes) // 2, 20, 0, 1, 0)
+    assert socket_owner._cgroup(header + bytes.fromhex(attributes), 16) == 0

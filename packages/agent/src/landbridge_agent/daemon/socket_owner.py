@@ -13,6 +13,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, NLMSG_ERROR = 20, 1, 2
@@ -28,11 +29,22 @@ _SOCKID = 48
 
 MAX_LINES = 500_000
 
+INET_DIAG_CGROUP_ID = 21
+_ATTRIBUTE = struct.Struct("=HH")  # struct rtattr: length with this header, and type
+
 Address = tuple[str, int]
 
 
-def socket_of(peer: Address, local: Address, deadline: float) -> tuple[int, int] | None:
-    """Return user and inode of the socket whose local end is our ``peer``; None where it is gone.
+class Owner(NamedTuple):
+    """Whose a socket is: user, inode, and the id of the control group (v2) that made it; 0: not told."""
+
+    user: int
+    inode: int
+    cgroup: int = 0
+
+
+def socket_of(peer: Address, local: Address, deadline: float) -> Owner | None:
+    """Return the owner of the socket whose local end is our ``peer``; None where it is gone.
 
     May read /proc until ``deadline`` (monotonic): not for the event loop.
     """
@@ -42,7 +54,7 @@ def socket_of(peer: Address, local: Address, deadline: float) -> tuple[int, int]
         return listed(peer, local, deadline)
 
 
-def asked(peer: Address, local: Address) -> tuple[int, int] | None:
+def asked(peer: Address, local: Address) -> Owner | None:
     """Ask by netlink.
 
     Raises:
@@ -64,7 +76,7 @@ def _packed(family: socket.AddressFamily, host: str) -> bytes:
     return socket.inet_pton(family, host).ljust(16, b"\0")
 
 
-def _read(reply: bytes) -> tuple[int, int] | None:
+def _read(reply: bytes) -> Owner | None:
     if len(reply) < _HEADER.size:
         raise OSError(errno.EBADMSG, "a short answer")
     kind = _HEADER.unpack_from(reply)[1]
@@ -77,17 +89,30 @@ def _read(reply: bytes) -> tuple[int, int] | None:
     if kind != SOCK_DIAG_BY_FAMILY or len(reply) < at + _FOUND.size:
         raise OSError(errno.EBADMSG, "another answer")
     user, inode = _FOUND.unpack_from(reply, at)[3:]
-    return user, inode
+    return Owner(user, inode, _cgroup(reply, at + _FOUND.size))
 
 
-def listed(peer: Address, local: Address, deadline: float) -> tuple[int, int] | None:
+def _cgroup(reply: bytes, at: int) -> int:
+    """Find the control group among the attributes: Linux 5.8 and newer tell it, whoever asks."""
+    end = min(len(reply), _HEADER.unpack_from(reply)[0])
+    while at + _ATTRIBUTE.size <= end:
+        length, kind = _ATTRIBUTE.unpack_from(reply, at)
+        if length < _ATTRIBUTE.size or at + length > end:
+            return 0
+        if kind == INET_DIAG_CGROUP_ID and length == _ATTRIBUTE.size + 8:
+            return int.from_bytes(reply[at + _ATTRIBUTE.size : at + length], sys.byteorder)
+        at += (length + 3) & ~3
+    return 0
+
+
+def listed(peer: Address, local: Address, deadline: float) -> Owner | None:
     """Look through /proc/net/tcp and tcp6, until ``deadline``."""
     for table in ("tcp6",) if ":" in peer[0] else ("tcp", "tcp6"):
         mapped = table == "tcp6" and ":" not in peer[0]
         wanted = (_written(*peer, mapped), _written(*local, mapped))
         for row in _rows(table, deadline):
             if (row[1], row[2]) == wanted:
-                return int(row[7]), int(row[9])
+                return Owner(int(row[7]), int(row[9]))
     return None
 
 

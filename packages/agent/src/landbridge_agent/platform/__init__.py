@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import asyncio
     import socket
 
+    from landbridge_agent.daemon.socket_owner import Owner
     from landbridge_agent.facts.dmi import Dmi
     from landbridge_agent.facts.os_release import OsRelease
     from landbridge_agent.facts.report import Sources
@@ -132,10 +133,8 @@ class System(Protocol):
             OSError: nobody listens, or this user may not ask.
         """
 
-    def socket_owner(
-        self, peer: tuple[str, int], local: tuple[str, int], deadline: float
-    ) -> tuple[int, int] | None:
-        """Return user and inode of a loopback socket; None where that is not known."""
+    def socket_owner(self, peer: tuple[str, int], local: tuple[str, int], deadline: float) -> Owner | None:
+        """Return whose a loopback socket is; None where that is not known."""
 
     def when_stopped(self, stop: Callable[[], object]) -> None:
         """Have ``stop`` called in the running loop when this process is asked to end."""

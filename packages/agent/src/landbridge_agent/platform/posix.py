@@ -21,6 +21,7 @@ from landbridge_agent.paths import Paths, paths_from
 from landbridge_agent.platform import Answered, Group, NotSupported
 
 if TYPE_CHECKING:
+    from landbridge_agent.daemon.socket_owner import Owner
     from landbridge_agent.facts.dmi import Dmi
     from landbridge_agent.facts.os_release import OsRelease
     from landbridge_agent.facts.report import Sources
@@ -198,9 +199,7 @@ class Linux:
             raise
         return client, {}
 
-    def socket_owner(
-        self, peer: tuple[str, int], local: tuple[str, int], deadline: float
-    ) -> tuple[int, int] | None:
+    def socket_owner(self, peer: tuple[str, int], local: tuple[str, int], deadline: float) -> Owner | None:
         """The kernel tells."""
         return socket_owner.socket_of(peer, local, deadline)
 

@@ -24,6 +24,7 @@ from landbridge_agent.platform.windows_socket import KeyedDoor, listen, way_in
 if TYPE_CHECKING:
     import socket
 
+    from landbridge_agent.daemon.socket_owner import Owner
     from landbridge_agent.facts.dmi import Dmi
     from landbridge_agent.facts.os_release import OsRelease
     from landbridge_agent.facts.report import Sources
@@ -175,9 +176,7 @@ class Windows:
         """Read the file, which only the agent and administrators can, and connect."""
         return way_in(path, seconds)
 
-    def socket_owner(
-        self, peer: tuple[str, int], local: tuple[str, int], deadline: float
-    ) -> tuple[int, int] | None:
+    def socket_owner(self, peer: tuple[str, int], local: tuple[str, int], deadline: float) -> Owner | None:
         """Not asked: the audit says that the program is unknown."""
         return None
 
