@@ -137,7 +137,7 @@ class Paths(NamedTuple):
 
     @property
     def root_identity(self) -> Path:
-        """Written by root's ``connect`` beside ``cloud``: ``{"clientId": ID}`` of the machine's identity."""
+        """Beside ``cloud``, by root's ``connect``: the machine's ``clientId`` and ``tokenEndpoint``."""
         return self.cloud.with_name("machine.json")
 
 

@@ -108,6 +108,20 @@ def test_root_obeys_nobody_about_another_machine_than_it_has_connected(installed
 
 
 @needs_root
+def test_root_takes_tokens_only_of_who_gave_them_when_it_connected(installed):
+    """Another could give one of another machine, about which others decide."""
+    name_cloud(installed, CONFIG.endpoint)
+    mine = CONFIG._replace(clientId="mine", tokenEndpoint="https://cloud.test:1/t/oauth2/v2.0/token")
+    for _ in ("as it was connected", "as it was found"):
+        new_state.name_machine(installed, mine.clientId, mine.tokenEndpoint)
+        trusted.cloud_of(installed, mine)
+        with pytest.raises(StateError, match="not what root has connected"):
+            trusted.cloud_of(installed, mine._replace(tokenEndpoint="https://other.test/token"))
+        installed.paths.root_identity.unlink()
+        trusted.cloud_of(installed, mine)
+
+
+@needs_root
 def test_a_machine_of_before_is_taken_as_it_is_found_once(installed):
     name_cloud(installed, CONFIG.endpoint)
     mine, other = CONFIG._replace(clientId="mine"), CONFIG._replace(clientId="other")

@@ -58,11 +58,11 @@ def write(machine: Machine, cloud: Cloud, config: AgentConfig, private_key: str,
         return
     if not machine.paths.cloud.exists():
         name_cloud(machine, config.endpoint, ca_pem)
-    name_machine(machine, config.clientId)
+    name_machine(machine, config.clientId, config.tokenEndpoint)
 
 
-def name_machine(machine: Machine, client_id: str) -> None:
-    """Have root's own folder say which machine this is; empty: none.
+def name_machine(machine: Machine, client_id: str, token_endpoint: str = "") -> None:
+    """Have root's own folder say which machine this is, and who gives it tokens; empty: none.
 
     The daemon's user, who owns the rest of the state, cannot make it another one for ``extd``.
 
@@ -70,7 +70,8 @@ def name_machine(machine: Machine, client_id: str) -> None:
         OSError: it cannot be written.
     """
     machine.paths.root_identity.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _replace(machine.paths.root_identity, (json.dumps({"clientId": client_id}) + "\n").encode())
+    known = {"clientId": client_id, "tokenEndpoint": token_endpoint}
+    _replace(machine.paths.root_identity, (json.dumps(known) + "\n").encode())
 
 
 def name_cloud(machine: Machine, endpoint: str, ca_pem: bytes | None) -> None:

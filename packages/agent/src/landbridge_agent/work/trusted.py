@@ -57,16 +57,18 @@ def _check_machine(paths: Paths, config: AgentConfig) -> None:
     """Check that the machine is the one that root has connected.
 
     Whose orders count follows from its identity: those of people who have rights over this machine,
-    not over one that the daemon's user would rather be. A machine that was connected before there
-    was such a file is taken as it is found the first time.
+    not over one that the daemon's user would rather be. So do those of whoever gives out its tokens:
+    another could give one of another machine. A machine that was connected before there was such
+    a file is taken as it is found the first time.
     """
+    own = {"clientId": config.clientId, "tokenEndpoint": config.tokenEndpoint}
     _check_owner(paths.root_identity)
     if not paths.root_identity.exists():
-        paths.root_identity.write_text(json.dumps({"clientId": config.clientId}) + "\n")
+        paths.root_identity.write_text(json.dumps(own) + "\n")
         paths.root_identity.chmod(0o644)
         return
     known = entry.read_object(paths.root_identity) or {}
-    if known.get("clientId") != config.clientId:
+    if any(known.get(name) != value for name, value in own.items()):
         raise StateError(
             f"{paths.agent_config} is not what root has connected ({paths.root_identity}): nothing is "
             "carried out. Disconnect the machine, and connect it again, as root."
