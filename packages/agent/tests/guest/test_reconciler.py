@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from landbridge_agent.daemon.control_plane import Refused
-from landbridge_agent.guest import reconciler
+from landbridge_agent.guest import ending, reconciler
 from landbridge_agent.guest.desired import Desired
 from landbridge_agent.local_config import InvalidSetting
 from landbridge_agent.work import processes, tree
@@ -297,7 +297,7 @@ async def test_an_evaluation_that_takes_too_long_is_killed_and_that_is_said():
     folder = Path("/nonexistent")
     pid = processes.start_worker("timeit", folder, "guest-long", {"PATH": "/usr/bin:/bin"})
     os.kill(pid, signal.SIGSTOP)
-    how = await reconciler._ended(pid, "guest-long", 0.1)
+    how = await ending.ended(pid, "guest-long", 0.1)
     assert "took longer" in how and not tree.start_time(pid)
 
 
@@ -350,6 +350,31 @@ async def test_a_package_that_does_not_come_or_parse_is_reported(world, shop, ma
     }
 
 
+async def test_a_service_that_is_started_goes_on_without_the_bounds_of_the_evaluation(
+    world, shop, make_package, make_resource
+):
+    (world.root / "etc/init.d").mkdir()
+    script = world.root / "etc/init.d/demo"
+    pid_file = world.root / "pid"
+    script.write_text(
+        f"#!/bin/sh\ncase $1 in start) setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $! > {pid_file};;\n"
+        f"status) kill -0 $(cat {pid_file} 2>/dev/null);; esac\n"
+    )
+    script.chmod(0o755)
+    service = make_resource("nxService", "s", Name="demo", State="Running")
+    world.want("a", shop.sell("a", make_package("a", service)), "ApplyAndAutoCorrect")
+    async with world.running():
+        assert (await world.report(1))["complianceStatus"] == "Compliant"
+        await asyncio.sleep(0.3)
+    pid = int(pid_file.read_text())
+    try:
+        process = Path(f"/proc/{pid}")
+        assert b"LANDBRIDGE_WORK_ID" not in (process / "environ").read_bytes()
+        assert "guest-" not in (process / "cgroup").read_text()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
 def test_extd_loads_nothing_heavy_for_it():
     code = "import sys, landbridge_agent.guest.reconciler; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
@@ -366,4 +391,14 @@ def test_extd_loads_nothing_heavy_for_it():
     loaded = set(done.stdout.split())
     assert not heavy & loaded
     own = {name for name in loaded if name.startswith("landbridge_agent.guest.")}
-    assert own == {f"landbridge_agent.guest.{name}" for name in ("reconciler", "desired", "outbox", "places")}
+    assert own == {
+        f"landbridge_agent.guest.{name}" for name in ("reconciler", "desired", "ending", "outbox", "places")
+    }
+
+
+async def test_a_secret_that_is_part_of_a_word_of_reports_leaves_the_word(world, motd):
+    world.want("a", motd, "Audit", protected=[{"name": "[nxFile]motd;Contents", "value": "p"}])
+    async with world.running():
+        report = await world.report(1)
+    assert report["complianceStatus"] == "NonCompliant"
+    assert [one["complianceStatus"] for one in report["details"]["resources"]] == ["NonCompliant"]

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -22,6 +21,7 @@ from landbridge_agent import local_policy
 from landbridge_agent.daemon.control_plane import Refused
 from landbridge_agent.dial import Unreachable
 from landbridge_agent.guest.desired import Desired
+from landbridge_agent.guest.ending import ended
 from landbridge_agent.guest.outbox import Letter, Outbox
 from landbridge_agent.guest.places import REQUEST, RESULT, Places, key, report_of, resource_of
 from landbridge_agent.local_config import InvalidSetting
@@ -29,7 +29,7 @@ from landbridge_agent.local_policy import Verdict
 from landbridge_agent.log_file import LogFile
 from landbridge_agent.machine import Machine, StateError
 from landbridge_agent.paths import Paths
-from landbridge_agent.work import entry, limits, processes, tree
+from landbridge_agent.work import entry, processes, tree
 from landbridge_wire.work_api import PULL_SECONDS, Assignment, Assignments
 
 WORKER = "landbridge_agent.guest.worker"
@@ -114,8 +114,8 @@ class GuestConfiguration:
         finally:
             for task in both:
                 task.cancel()
-            ended = await asyncio.gather(*both, return_exceptions=True)
-        for result in ended:
+            results = await asyncio.gather(*both, return_exceptions=True)
+        for result in results:
             if isinstance(result, Exception):
                 raise result
 
@@ -274,7 +274,7 @@ class GuestConfiguration:
         folder.mkdir(mode=0o700, exist_ok=True)
         entry.write(folder / REQUEST, json.dumps(request).encode())
         pid = processes.start_worker(WORKER, folder, request["workId"], self._environment)
-        await self._finish(request, await _ended(pid, request["workId"], EVALUATION_SECONDS))
+        await self._finish(request, await ended(pid, request["workId"], EVALUATION_SECONDS))
 
     async def _finish(self, request: Mapping[str, Any], how: str) -> None:
         """Queue the report of an evaluation that has ended, and note when the next one is due."""
@@ -339,40 +339,6 @@ class GuestConfiguration:
         if entry.read_object(self._places.evaluation / RESULT) is not None:
             await self._finish(request, "found again after a restart")
         self._clean()
-
-
-async def _ended(pid: int, work_id: str, seconds: float) -> str:
-    """Wait for the end of a worker, and bring it about when its time is over; return how it ended."""
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
-    handle = os.pidfd_open(pid)
-    loop.add_reader(handle, over.set)
-    told = ""
-    try:
-        try:
-            async with asyncio.timeout(seconds):
-                await over.wait()
-        except TimeoutError:
-            told = f"it took longer than {seconds:g} seconds and was killed"
-    finally:
-        loop.remove_reader(handle)
-        os.close(handle)
-    if told:
-        await asyncio.to_thread(tree.kill, work_id)
-    try:
-        _, status = os.waitpid(pid, 0)  # noqa: ASYNC222 - it has ended
-        code = os.waitstatus_to_exitcode(status)
-    except ChildProcessError:  # whoever killed it has taken leave of it, too
-        code = -signal.SIGKILL
-    if code:  # what it had begun goes, too
-        await asyncio.to_thread(tree.kill, work_id)
-    group = limits.find_group(work_id, limits.hierarchy())
-    if group is not None:
-        limits.remove_group(group)
-    if told:
-        return told
-    if code < 0:
-        return f"its process was ended by {processes.signal_name(-code)}"
-    return "it ended by itself" if code == 0 else f"its process ended with exit code {code}"
 
 
 def _guid() -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from landbridge_agent.guest.files import FileRefused, Files
+from landbridge_agent.work.tree import WORK_ID
 
 PROGRAM_SECONDS = 300.0
 INSTALL_SECONDS = 1800.0
@@ -65,25 +70,28 @@ class System:
         seconds: float = PROGRAM_SECONDS,
         more: Mapping[str, str] | None = None,
         given: str = "",
+        to_stay: bool = False,
     ) -> Ran:
         """Run a program to its end; ``given`` is its standard input, which is where secrets go.
+
+        ``to_stay``: what it leaves running is to go on, without the bounds of an evaluation.
 
         Raises:
             NoProgram: it is not there, or took too long.
         """
+        environment = {**self.environment, **(more or {})}
+        if to_stay:
+            environment.pop(WORK_ID, None)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
-                done = subprocess.run(
-                    list(argv), input=given.encode(), stdout=out, stderr=err, cwd="/",
-                    env={**self.environment, **(more or {})}, timeout=seconds, check=False,
-                )  # fmt: skip
+                code = _call(list(argv), given, environment, seconds, out, err, to_stay=to_stay)
             except FileNotFoundError:
                 raise NoProgram(f"{argv[0]} is not installed on this machine.") from None
             except subprocess.TimeoutExpired:
                 raise NoProgram(f"{argv[0]} did not end within {seconds:g} seconds.") from None
             except OSError as error:
                 raise NoProgram(f"{argv[0]} cannot be run: {error.strerror or error}.") from error
-            return Ran(done.returncode, _tail(out), _tail(err))
+            return Ran(code, _tail(out), _tail(err))
 
     def rows(self, path: str) -> list[list[str]]:
         """Return the lines of a table such as /etc/passwd, split at ``:``; none where there is no file.
@@ -116,6 +124,44 @@ class System:
             if len(row) > 2 and row[2] == str(number):
                 return row[0]
         return str(number)
+
+
+def _call(
+    argv: list[str],
+    given: str,
+    environment: Mapping[str, str],
+    seconds: float,
+    out: IO[bytes],
+    err: IO[bytes],
+    *,
+    to_stay: bool,
+) -> int:
+    """Run it in a session of its own, which ends with it if its time is over."""
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=out,
+        stderr=err,
+        cwd="/",
+        env=environment,
+        start_new_session=True,
+        preexec_fn=_unbound if to_stay else None,
+    ) as process:
+        try:
+            process.communicate(given.encode(), timeout=seconds)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return process.returncode
+
+
+def _unbound() -> None:
+    """Take the bounds of an evaluation off this process, as far as it may; for the child."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 def _tail(file: IO[bytes]) -> str:

@@ -147,7 +147,10 @@ class InitScripts(Controller):
 
     def start(self, on: bool) -> None:
         """Do it, as the base class says."""
-        self.call(self._program, "start" if on else "stop")
+        word = "start" if on else "stop"
+        done = self.system.run([self._program, word], to_stay=True)
+        if done.code:
+            raise CannotApply(f"{self._script} {word}: {done.why}")
 
 
 class NxService(Resource):
