@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import pwd
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from landbridge_agent.work import entry, run_command, worker
+from landbridge_agent.proxies import NO_PROXY
+from landbridge_agent.work import download, entry, run_command, worker
 from landbridge_agent.work.interrupted import streams
 from landbridge_agent.work.processes import Limits
 from landbridge_agent.work.task import Task
@@ -164,6 +166,9 @@ class Storage(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        if self.path.startswith("/nonsense"):
+            self.wfile.write(b"NONSENSE\r\n\r\n")
+            return
         body = {"/script.sh?sig=abc": b"echo fetched", "/large?sig=abc": b"#" * 17 * 1024 * 1024}.get(
             self.path
         )
@@ -183,6 +188,9 @@ class Storage(http.server.BaseHTTPRequestHandler):
             self.blobs[path] = b""
         elif status == 201 and "comp=appendblock" in query:
             self.blobs[path] += data
+            if path == "/nonsense":
+                self.wfile.write(b"NONSENSE\r\n\r\n")
+                return
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -248,6 +256,28 @@ async def test_a_blob_that_cannot_be_written_keeps_the_script_from_running(conne
     assert "403" in report.errorMessage and "wrong" not in report.errorMessage and view["exitCode"] == -101
     await asyncio.sleep(0.1)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/nonsense?sig=abc", "BadStatusLine"), ("/a b?sig=abc", "InvalidURL")]
+)
+async def test_an_answer_or_an_address_that_is_none_is_no_defect(
+    connected, work_cloud, storage, path, why, monkeypatch
+):
+    monkeypatch.setattr(download, "PAUSES", ())
+    with pytest.raises(download.DownloadFailed, match=why) as failed:
+        way = ssl.create_default_context()
+        download.fetch(storage + path, 1000, NO_PROXY, way)
+    assert "sig=abc" not in str(failed.value)
+
+
+async def test_a_blob_that_fails_after_the_script_has_run_costs_nothing_of_its_result(
+    connected, work_cloud, storage
+):
+    item = work_cloud.run("echo out; exit 3", outputBlobUri=f"{storage}/nonsense?sig=abc")
+    report, view = await carried_out(connected, item)
+    assert not report.errorCode and (view["exitCode"], view["output"]) == (3, "out\n")
+    assert "could not be written: BadStatusLine" in view["executionMessage"]
 
 
 async def test_a_disk_that_fills_up_while_a_script_runs_does_not_end_it(place, work_cloud, monkeypatch):

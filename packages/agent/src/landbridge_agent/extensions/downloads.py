@@ -6,6 +6,7 @@ with a signed URL. Redirects are followed to http and https only.
 
 from __future__ import annotations
 
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -72,7 +73,9 @@ def download(url: str, folder: Path, pause: Callable[[float], None], most: int =
             error.close()
             if error.code < 500 and error.code not in (408, 429):
                 break
-        except (OSError, ValueError, EOFError) as error:
+        except (ValueError, http.client.HTTPException) as error:  # its text may repeat the URL
+            why = type(error).__name__
+        except (OSError, EOFError) as error:
             why = str(getattr(error, "reason", "") or error)
     raise DownloadFailed(f"{shown(url)} could not be downloaded: {why}.")
 

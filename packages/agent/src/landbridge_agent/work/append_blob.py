@@ -6,6 +6,7 @@ Two requests of Azure Storage's REST API: ``Put Blob`` with ``x-ms-blob-type: Ap
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import urllib.error
 import urllib.request
@@ -65,3 +66,5 @@ def _put(
         raise BlobFailed(f"{shown(uri)} could not be written: {error.code} {error.reason}.") from error
     except OSError as error:
         raise BlobFailed(f"{shown(uri)} could not be written: {error}.") from error
+    except (ValueError, http.client.HTTPException) as error:  # its text may repeat the address
+        raise BlobFailed(f"{shown(uri)} could not be written: {type(error).__name__}.") from error

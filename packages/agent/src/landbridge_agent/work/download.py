@@ -6,6 +6,7 @@ signature, so no text that is made here repeats its query.
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import time
 import urllib.error
@@ -78,7 +79,9 @@ def fetch(
         except urllib.error.HTTPError as error:
             why, again = f"it answered {error.code} {error.reason}", error.code in PASSING
             error.close()
-        except (OSError, ValueError) as error:
+        except (ValueError, http.client.HTTPException) as error:  # its text may repeat the address
+            why, again = type(error).__name__, not isinstance(error, ValueError | http.client.InvalidURL)
+        except OSError as error:
             reason = getattr(error, "reason", None) or error
             why, again = (
                 str(reason) or type(reason).__name__,
