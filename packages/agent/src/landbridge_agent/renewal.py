@@ -22,17 +22,21 @@ from landbridge_agent.machine import Machine, StateError
 from landbridge_agent.paths import Paths
 from landbridge_agent.rejoining import by_identity
 
+FUTURE = 24 * 3600.0
+"""How far ahead a certificate may begin, in seconds: less ends by itself."""
+
 
 def due_in(identity: bytes, now: float, before: float = 0.0) -> tuple[float, float]:
     """Return the seconds until half of the certificate's life is over, 0 when it is; and until its end.
 
-    One that began before ``before`` is due at once.
+    One that began before ``before`` is due at once, and so is one from the future: the cloud's clock was
+    ahead when it was issued. (Where our own clock is behind as much, the cloud refuses us anyway.)
 
     Raises:
         UnusableKey: ``identity`` (PEM) holds no certificate.
     """
     begin, end = period(leaf(identity))
-    return 0.0 if begin < before else max(0.0, (begin + end) / 2 - now), end - now
+    return 0.0 if begin < before or begin > now + FUTURE else max(0.0, (begin + end) / 2 - now), end - now
 
 
 def renew(machine: Machine, now: float, before: float = 0.0) -> None:

@@ -47,6 +47,18 @@ async def test_a_certificate_that_has_ended_brings_its_machine_back_by_itself(cl
     assert "authorization" not in cloud.said("POST", agent_api.REJOINS)[0].headers
 
 
+async def test_a_certificate_from_the_future_is_renewed_at_once(cloud, azcmagent, himdsd):
+    async with cloud.serving():
+        cloud.certificate_age = -30.0
+        await azcmagent.connect()
+        before = Machine(azcmagent.paths).identity()
+        cloud.certificate_age = 0.01
+        async with himdsd():
+            await until(lambda: Machine(azcmagent.paths).identity() != before)
+            await until(lambda: len(cloud.channels) == 1)
+    assert len(cloud.said("POST", agent_api.CERTIFICATES)) == 1
+
+
 async def test_a_machine_that_was_moved_takes_its_new_id_over(cloud, azcmagent, himdsd, show, monkeypatch):
     async with cloud.serving():
         await azcmagent.connect()

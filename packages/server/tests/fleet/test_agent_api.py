@@ -244,6 +244,25 @@ async def test_a_certificate_is_renewed_and_the_new_one_counts(cloud, enrolled):
     assert (await enrolled.call(agent_api.SESSION, {"agentVersion": "1"})).status_code == 200
 
 
+async def test_a_certificate_from_the_future_gets_its_machine_another(cloud, enrolled):
+    """The cloud's clock was weeks ahead for a while, and the machine renewed more than once."""
+
+    async def renew() -> float:
+        answer = await enrolled.call(agent_api.CERTIFICATES, {"certificateSigningRequest": enrolled.csr()})
+        assert answer.status_code == 200
+        made = agent_api.Certificate.from_json(answer.json()).certificate
+        enrolled.enrollment = agent_api.Enrollment(**(enrolled.enrollment.to_json() | {"certificate": made}))
+        return x509.load_pem_x509_certificate(made.encode()).not_valid_before_utc.timestamp()
+
+    right = cloud.clock()
+    for _ in range(4):
+        cloud.clock.advance(20 * 86400)
+        assert await renew() > right
+    cloud.clock.advance(right - cloud.clock())
+    assert await renew() <= right
+    assert (await enrolled.call(agent_api.SESSION, {"agentVersion": "1"})).status_code == 200
+
+
 async def test_facts_over_their_bound_are_refused(enrolled):
     answer = await enrolled.call(agent_api.FACTS, {"detectedProperties": {"x": "y" * 70000}}, method="PUT")
     assert answer.status_code == 413

@@ -208,7 +208,7 @@ def expiries(connection: Connection, machine_keys: Iterable[str] | None = None) 
 
 
 _CERTIFICATES_OF = Prepared(
-    select(certificates.c.serial, certificates.c.not_after)
+    select(certificates.c.serial, certificates.c.not_before, certificates.c.not_after)
     .where(certificates.c.principal_id == bindparam("principal_id"))
     .order_by(certificates.c.not_after.desc())
 )
@@ -218,9 +218,13 @@ _REMOVE_CERTIFICATE = Prepared(certificates.delete().where(certificates.c.serial
 
 
 def prune_certificates(connection: Connection, principal_id: str, now: float, keep: int = 3) -> None:
-    """Drop expired certificates of an identity, and all but the newest ``keep``."""
+    """Drop expired certificates of an identity, and all but the newest ``keep``.
+
+    Those from the future count as the oldest: a clock that was ahead must not crowd out what is good now.
+    """
     rows = _CERTIFICATES_OF.rows(connection, {"principal_id": principal_id})
-    stale = [serial for index, (serial, not_after) in enumerate(rows) if index >= keep or not_after < now]
+    rows.sort(key=lambda row: row[1] > now)
+    stale = [serial for index, (serial, _, not_after) in enumerate(rows) if index >= keep or not_after < now]
     for serial in stale:
         _REMOVE_CERTIFICATE.run(connection, {"serial": serial})
 
