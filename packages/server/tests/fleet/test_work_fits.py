@@ -51,3 +51,24 @@ async def test_a_resource_that_no_machine_could_fetch_is_refused_and_changes_not
     assert more.status_code == 413
     (item,) = await machine.fetch()
     assert len(item.properties["parameters"]) == 10 and not item.protected
+
+
+async def test_more_assignments_than_a_machine_could_fetch_are_refused_and_change_nothing(arm, machine):
+    """It could fetch none of them any more."""
+
+    async def assign(number, count):
+        name = f"A{number}"
+        path = f"{machine.id}/providers/Microsoft.GuestConfiguration/guestConfigurationAssignments/{name}"
+        secrets = {"configurationProtectedParameter": many(count), "configurationParameter": many(count)}
+        wanted = {"properties": {"guestConfiguration": {"name": name, "version": "1.0.0", **secrets}}}
+        return await arm("PUT", path, wanted, version="2024-04-05")
+
+    assert [(await assign(number, 8)).status_code for number in range(3)] == [201] * 3
+    refused = await assign(3, 8)
+    assert refused.status_code == 413 and "assignments" in refused.json()["error"]["message"]
+    assert (await assign(3, 1)).status_code == 201
+    assert (await assign(0, 30)).status_code == 413
+    assert (await assign(0, 7)).status_code == 200
+    found = await machine.assignments()
+    assert [len(one.protected) for one in found.assignments] == [7, 8, 8, 1]
+    assert len(str(found.to_json())) < MOST

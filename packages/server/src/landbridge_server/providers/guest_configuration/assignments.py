@@ -15,14 +15,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from landbridge_server.arm import refusals, shape
+import msgspec
+
+from landbridge_server.arm import documents, refusals, shape
 from landbridge_server.arm.resource_type import Document, Effects, Kind, ResourceType, Write
 from landbridge_server.arm.sealing import Sealer, Unreadable
 from landbridge_server.arm.shape import Choice, Text
-from landbridge_server.store import machine_news, protected
+from landbridge_server.store import machine_news, protected, resources
 from landbridge_server.store.database import Connection
 from landbridge_server.store.operations import Operation
-from landbridge_server.store.resources import Stored
+from landbridge_server.store.resources import Query, Stored
 from landbridge_wire import arm_id
 from landbridge_wire.errors import ArmError
 
@@ -61,6 +63,9 @@ SEEN = (
     "latestAssignmentReport",
 )
 """The members that follow from the machine's reports."""
+
+LARGEST = 3 * 1024 * 1024
+"""Bytes that all assignments of one machine may have, as stored."""
 
 
 class Assignments(ResourceType):
@@ -125,12 +130,14 @@ class Assignments(ResourceType):
 
     def on_create(self, connection: Connection, write: Write, document: Document) -> Operation | None:
         """Keep the protected parameters, and tell the machine."""
+        self._check_room(connection, write, document)
         self._keep(connection, write.id.key, self._secrets(write))
         _tell(connection, write.id.parent)
         return None
 
     def on_update(self, connection: Connection, write: Write, document: Document) -> Operation | None:
         """Keep the protected parameters; others than before have to be evaluated anew."""
+        self._check_room(connection, write, document)
         _tell(connection, write.id.parent)
         secrets = self._secrets(write)
         if write.partial and secrets is None:
@@ -156,6 +163,23 @@ class Assignments(ResourceType):
         found: list[Mapping[str, str]] | None = self.sealer.open(protected.get(connection, key))
         return found
 
+    def _check_room(self, connection: Connection, write: Write, document: Document) -> None:
+        """Refuse what is more than a machine takes: it fetches all of its assignments at once."""
+        secrets = self._secrets(write)
+        size = _size(document) + len(msgspec.json.encode(secrets or []))
+        if write.partial and secrets is None:
+            size += _sealed_size(connection, write.id.key)
+        query = Query(parent_key=write.id.parent.lower(), type_key=f"{NAMESPACE}/{self.type}".lower())
+        for other in resources.find(connection, query):
+            if other.key != write.id.key:
+                size += _size(documents.decode(other)) + _sealed_size(connection, other.key)
+        if size > LARGEST:
+            raise ArmError(
+                "RequestEntityTooLarge",
+                f"All assignments of the machine have {size:,} bytes with their parameters; a machine takes "
+                f"at most {LARGEST:,}. Put what is large into the packages.",
+            )
+
     def _are(self, connection: Connection, key: str, secrets: list[Mapping[str, str]] | None) -> bool:
         try:
             return (secrets or None) == self.secrets_of(connection, key)
@@ -170,6 +194,14 @@ class Assignments(ResourceType):
 
     def _keep(self, connection: Connection, key: str, secrets: list[Mapping[str, str]] | None) -> None:
         protected.put(connection, key, self.sealer.seal(secrets) if secrets else "")
+
+
+def _size(document: Mapping[str, Any]) -> int:
+    return len(msgspec.json.encode(document["properties"]["guestConfiguration"]))
+
+
+def _sealed_size(connection: Connection, key: str) -> int:
+    return len(protected.get(connection, key)) * 3 // 4  # it is base64
 
 
 def _tell(connection: Connection, machine_id: str) -> None:
