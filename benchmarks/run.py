@@ -64,7 +64,7 @@ def tables(store: str, effort: Effort) -> list[Table]:
         "removed). The script itself takes no time there. All share two cores; the machines and "
         "`landbridge run`, which in truth are other computers, have a lower priority (nice 10).",
         f"GETs of one machine, {ASKS_PER_SECOND} a second on one connection, for {IDLE_SECONDS:g} s before "
-        f"the run and all through it. Median of {effort.rounds}, the longest run once; "
+        f"and after the run (idle) and all through it. Median of {effort.rounds}, the longest run once; "
         f"load average at the end {load_average():.2f}.",
         "The CPU time is without what the same time costs when only the GETs go on; "
         f"{sizes[-1]:,} machines x {sizes[0]}: {ratio(_each(found, sizes[-1]) / _each(found, sizes[0]))}.",
@@ -153,17 +153,21 @@ def _run(cloud: Cloud, size: int) -> Found:
         )
         wall = time.perf_counter() - started
     used = cpu_seconds(cloud.pids) - before - resting * wall
+    time.sleep(SETTLE_SECONDS)
+    with Asking(cloud) as after:
+        time.sleep(IDLE_SECONDS)
     states = [one["state"] for one in json.loads(done.stdout or "[]")]
     if done.returncode or states != ["Succeeded"] * size:
         raise RuntimeError(f"{done.returncode}: {done.stderr[-2000:]} {sorted(set(states))}")
-    return Found(wall, used, idle.quantiles(), during.quantiles())
+    return Found(wall, used, quantiles(idle.took + after.took), quantiles(during.took))
 
 
 class Asking:
     """GETs of one machine at a steady pace, from a thread."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._cloud, self._over, self._took = cloud, threading.Event(), list[float]()
+        self._cloud, self._over = cloud, threading.Event()
+        self.took: list[float] = []
         self._fault: Exception | None = None
         self._headers, self._path = cloud.headers, cloud.versioned(0)
         self._thread = threading.Thread(target=self._go)
@@ -193,7 +197,7 @@ class Asking:
                 link.request("GET", self._path, headers=self._headers)
                 answer = link.getresponse()
                 answer.read()
-                self._took.append((time.perf_counter() - started) * 1000)
+                self.took.append((time.perf_counter() - started) * 1000)
                 if answer.status != 200:
                     raise RuntimeError(f"GET was answered {answer.status}")
         except Exception as error:
@@ -201,7 +205,8 @@ class Asking:
         finally:
             link.close()
 
-    def quantiles(self) -> tuple[float, float]:
-        """Return p50 and p99, in milliseconds."""
-        ordered = sorted(self._took)
-        return median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+def quantiles(took: list[float]) -> tuple[float, float]:
+    """Return p50 and p99."""
+    ordered = sorted(took)
+    return median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
