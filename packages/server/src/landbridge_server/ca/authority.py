@@ -131,7 +131,9 @@ class CertificateAuthority:
             _make_root(folder, now, label)
         roots = x509.load_pem_x509_certificates((folder / "root.pem").read_bytes())
         root = roots[0]
-        if _due(folder / "issuing.pem", now, 365) or not _paired(
+        # A root that begins later tells that the clock is behind: what it has issued is no error of then.
+        begun = max(now, root.not_valid_before_utc.timestamp())
+        if _due(folder / "issuing.pem", now, 365, begun) or not _paired(
             folder / "issuing.pem", folder / "issuing.key"
         ):
             _make_issuing(folder, root, now)
@@ -183,8 +185,8 @@ class CertificateAuthority:
         )
 
 
-def _due(path: Path, now: float, days: float) -> bool:
-    """Say whether a certificate is missing, ends within ``days``, or has not begun yet.
+def _due(path: Path, now: float, days: float, begun: float | None = None) -> bool:
+    """Say whether a certificate is missing, ends within ``days``, or has not begun at ``begun`` (``now``).
 
     One from the future was issued while the clock was wrong: nobody would accept it until then.
     """
@@ -192,7 +194,7 @@ def _due(path: Path, now: float, days: float) -> bool:
         return True
     certificate = load_certificate(path)
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return ends.timestamp() < now + days * DAY or begins.timestamp() > now
+    return ends.timestamp() < now + days * DAY or begins.timestamp() > (now if begun is None else begun)
 
 
 def _paired(certificate: Path, key_file: Path) -> bool:
@@ -223,15 +225,10 @@ def _make_root(folder: Path, now: float, label: str) -> None:
 
 
 def _make_issuing(folder: Path, root: x509.Certificate, now: float) -> None:
-    if root.not_valid_before_utc.timestamp() > now:
-        begins = f"{root.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-        raise CaError(
-            f"The root certificate {folder / 'root.pem'} begins in the future, at {begins}: this computer's "
-            "clock is wrong, or was when the root was made. Set the clock, or make the root anew."
-        )
+    begun = max(now, root.not_valid_before_utc.timestamp())
     key_file = root_key_file(folder, root)
     if key_file is None:
-        if _due(folder / "issuing.pem", now, 0) or not _paired(
+        if _due(folder / "issuing.pem", now, 0, begun) or not _paired(
             folder / "issuing.pem", folder / "issuing.key"
         ):
             raise CaError(
