@@ -208,11 +208,17 @@ async def echo_port():
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        await asyncio.sleep(0.05)  # who looks for host keys may just have been accepted
+        await turns()  # who looks for host keys may just have been accepted
         for transport in Echo.made:
             transport.abort()
         Echo.made.clear()
-        await asyncio.sleep(0.05)
+        await turns()
+
+
+async def turns():
+    """Let the loop do what is due, however late it is: a time would end at once where it is late."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
